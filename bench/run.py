@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measures fairlead against its targets, in network namespaces of its own. Needs root, and a build.
+
+    bench/run.py                             everything: 1,000, 10,000 and 100,000 services
+    bench/run.py --quick --sizes 1000        a few minutes less
+    bench/run.py --kinds replace,policy      these changes only
+    bench/run.py --measures connections      one measure only
+
+Prints a table and writes bench/results/NAME.json. The exit status is 1 when the daemon failed to do what was measured;
+a target that is missed is only said.
+"""
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # nothing but results is left in the source tree
+
+from harness import Fault, measure, report  # noqa: E402
+from harness.cluster import GROUPS  # noqa: E402
+from harness.world import Tools  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+MEASURES = ["start", "idle", "changes", "restart", "connections", "size"]
+
+
+def options_parse():
+    def words(allowed):
+        def parse(text):
+            wrong = set(text.split(",")) - set(allowed)
+            if wrong:
+                raise argparse.ArgumentTypeError(f"{', '.join(sorted(wrong))}: choose from {', '.join(allowed)}")
+            return text.split(",")
+        return parse
+
+    def numbers(text):
+        return [int(word.replace("_", "")) for word in text.split(",") if word]
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=numbers, default=[1000, 10000, 100000], help="numbers of services")
+    parser.add_argument("--forms", type=words(["json", "yaml"]), default=["json", "yaml"],
+                        help="forms of manifests; changes are measured with the first")
+    parser.add_argument("--kinds", dest="groups", type=words(list(GROUPS)), default=list(GROUPS),
+                        help=f"kinds of change: {', '.join(GROUPS)}")
+    parser.add_argument("--measures", type=words(MEASURES), default=MEASURES, help=", ".join(MEASURES))
+    parser.add_argument("--connect-sizes", type=numbers, default=[10, 10000])
+    parser.add_argument("--samples", type=int, help="changes of each kind (500)")
+    parser.add_argument("--repeat", type=int, help="first programmings of each size (3)")
+    parser.add_argument("--rounds", type=int, help="rounds over the connection targets (7)")
+    parser.add_argument("--round-ms", type=int, help="length of a visit to one target (1000)")
+    parser.add_argument("--idle-s", type=int, help="length of the idle measure (30)")
+    parser.add_argument("--settle-ms", type=int, default=20, help="quiet time wanted after each change")
+    parser.add_argument("--watch", choices=["poll", "event"], default="poll",
+                        help="how commits are seen: polling the generation from another CPU, or listening")
+    parser.add_argument("--no-realtime", dest="realtime", action="store_false",
+                        help="share the CPUs fairly with whatever else runs on this machine")
+    parser.add_argument("--quick", action="store_true", help="fewer samples, shorter rounds")
+    parser.add_argument("--build", type=Path, default=HERE.parent / "build", help="the build folder")
+    parser.add_argument("--daemon", type=Path, help="the program (BUILD/fairlead)")
+    parser.add_argument("--helpers", type=Path, help="the measuring programs (BUILD/bench)")
+    parser.add_argument("--work", default="/dev/shm" if os.path.isdir("/dev/shm") else None,
+                        help="where the manifests go for the time of the run (/dev/shm: a rename costs little there)")
+    parser.add_argument("--name", default=time.strftime("%Y-%m-%d-%H%M%S"), help="of the result file")
+    options = parser.parse_args()
+    for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 7, 3), ("round_ms", 1000, 300),
+                             ("idle_s", 30, 5)]:
+        if getattr(options, key) is None:
+            setattr(options, key, quick if options.quick else full)
+    return options
+
+
+def daemon_find(options):
+    places = [options.build / "fairlead", options.build / "src/daemon/fairlead"]
+    return options.daemon or next((place for place in places if place.exists()), places[0])
+
+
+def machine():
+    cpu = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+           if line.startswith("model name")]
+    commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], text=True,
+                            capture_output=True)
+    return {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "kernel": platform.release(), "cpu": cpu[0] if cpu else "",
+            "cpus": os.cpu_count(), "load": os.getloadavg(), "commit": commit.stdout.strip()}
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def attempt(result, where, work):
+    """A fault ends the measure that met it, not the run."""
+    try:
+        return work()
+    except (Fault, subprocess.TimeoutExpired) as fault:
+        result["faults"].append({"where": where, "fault": str(fault)})
+        say(f"{where}: FAILED: {fault}")
+        return None
+
+
+def measure_all(options, tools, work, result):
+    sizes = measure.Sizes(tools, work, options, result, say)
+    for size in options.sizes:
+        for form in options.forms:
+            if set(options.measures) & {"start", "idle", "changes", "restart"}:
+                attempt(result, f"{size} {form}", lambda: sizes.run(size, form, is_full=form == options.forms[0]))
+    if "connections" in options.measures:
+        found = attempt(result, "connections", lambda: measure.connect_sizes(tools, work, options, say))
+        if found:
+            result["connections"] = found
+    if "size" in options.measures:
+        found = attempt(result, "program size", lambda: measure.program_size(tools.daemon, work))
+        if found:
+            result["program_bytes"] = found
+    # The place of the peer: with KUBE_PROXY_BIN (and a kube-apiserver in KUBEBUILDER_ASSETS) the same sizes, plans and
+    # targets would run against kube-proxy in a World of its own, alive at the same time, its rounds interleaved.
+    if os.environ.get("KUBE_PROXY_BIN"):
+        say("KUBE_PROXY_BIN is set, but the side by side with kube-proxy is not written yet")
+
+
+def main():
+    options = options_parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if os.geteuid() != 0:
+        sys.exit("bench: network namespaces need root")
+    result = {"name": options.name, "machine": machine(), "sizes": [], "faults": [],
+              "options": {key: value for key, value in vars(options).items()
+                          if key not in ("build", "daemon", "helpers", "work", "name")}}
+    try:
+        tools = Tools(daemon_find(options), options.helpers or options.build / "bench", options.realtime)
+    except Fault as fault:
+        sys.exit(f"bench: {fault}")
+    with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
+        measure_all(options, tools, work, result)
+    result["rows"] = list(report.rows(result))
+    path = HERE / "results" / f"{options.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(report.table(result["rows"]))
+    for fault in result["faults"]:
+        print(f"\n{fault['where']} FAILED: {fault['fault']}")
+    return 1 if result["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

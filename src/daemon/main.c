@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/cleanup.h"
+#include "daemon/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    int (*main)(int argc, char *const *argv);
+    const char *help;
+} commands[] = {
+    {"standalone", standalone_main, "serve a folder of manifests on this node"},
+    {"check", check_main, "say what is wrong with manifests, without serving them"},
+    {"status", status_main, "how the daemon of this node is"},
+    {"explain", explain_main, "why a packet to ADDRESS:PORT goes where it goes"},
+    {"dump", dump_main, "what the daemon has in store, decided, and put into the kernel"},
+    {"cleanup", cleanup_main, "remove everything that fairlead ever put into this node's kernel"},
+    {"version", version_main, "say the version"},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "fairlead: Kubernetes Service networking on plain Linux\n\nUsage: fairlead COMMAND [--help]\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].main(argc - 2, argv + 2);
+    fprintf(stderr, "fairlead: \"%.64s\" is not a command; see fairlead --help\n", argv[1]);
+    return 2;
+}

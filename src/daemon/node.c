@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void take_node_ips(const struct options *options, const struct node *node, struct node_facts *facts)
+{
+    uint32_t most = node ? node->address_count + 1 : 1;
+    facts->node_ips = xcalloc(most, sizeof(*facts->node_ips));
+    uint32_t count = 0;
+    bool has[FAMILY_COUNT] = {false};
+    if (options->has_bind_address && !address_is_unspecified(&options->bind_address)) {
+        facts->node_ips[count++] = options->bind_address;
+        has[address_family(&options->bind_address)] = true;
+    }
+    /* The first of each family: InternalIP comes before ExternalIP. */
+    for (uint32_t i = 0; node && i < node->address_count; i++) {
+        enum family family = address_family(&node->addresses[i]);
+        if (has[family])
+            continue;
+        has[family] = true;
+        facts->node_ips[count++] = node->addresses[i];
+    }
+    facts->view.node_ips = facts->node_ips;
+    facts->view.node_ip_count = count;
+}
+
+static bool has_cidr_of(const struct options *options, enum family family)
+{
+    for (uint32_t i = 0; i < options->node_port_cidr_count; i++)
+        if (address_family(&options->node_port_cidrs[i].address) == family)
+            return true;
+    return false;
+}
+
+/* Without CIDRs of an address's family every address of that family answers (kube-proxy's reading). */
+static bool answers_node_ports(const struct options *options, const struct address *address)
+{
+    if (!has_cidr_of(options, address_family(address)))
+        return true;
+    for (uint32_t i = 0; i < options->node_port_cidr_count; i++)
+        if (prefix_contains(&options->node_port_cidrs[i], address))
+            return true;
+    return false;
+}
+
+static void take_node_port_addresses(const struct options *options,
+                                     const struct interface_addresses *interfaces, struct node_facts *facts)
+{
+    uint32_t count = 0;
+    bool by_node_object = options->node_ports_on_primary && facts->view.node_ip_count > 0;
+    facts->node_port_addresses =
+        xcalloc(interfaces->count + facts->view.node_ip_count, sizeof(*facts->node_port_addresses));
+    for (uint32_t i = 0; by_node_object && i < facts->view.node_ip_count; i++)
+        if (!address_is_loopback(&facts->node_ips[i]))
+            facts->node_port_addresses[count++] = facts->node_ips[i];
+    for (uint32_t i = 0; !by_node_object && i < interfaces->count; i++)
+        if (answers_node_ports(options, &interfaces->list[i]))
+            facts->node_port_addresses[count++] = interfaces->list[i];
+    facts->dataplane.node_port_addresses = facts->node_port_addresses;
+    facts->dataplane.node_port_address_count = count;
+}
+
+static void take_service_cidrs(const struct store *store, struct node_facts *facts)
+{
+    uint32_t most = 0, count = 0;
+    const struct service_cidr_record *record;
+    for (record = store->service_cidrs; record; record = record->hh.next)
+        most += record->service_cidr->cidr_count;
+    facts->service_cidrs = xcalloc(most, sizeof(*facts->service_cidrs));
+    for (record = store->service_cidrs; record; record = record->hh.next)
+        for (uint32_t i = 0; i < record->service_cidr->cidr_count; i++)
+            facts->service_cidrs[count++] = record->service_cidr->cidrs[i];
+    /* Overlapping ranges say nothing new, and the kernel's set refuses them. */
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_inside = false;
+        for (uint32_t j = 0; j < count; j++)
+            is_inside |= j != i && prefix_covers(&facts->service_cidrs[j], &facts->service_cidrs[i]) &&
+                         (facts->service_cidrs[j].len < facts->service_cidrs[i].len || j < i);
+        if (!is_inside)
+            facts->service_cidrs[kept++] = facts->service_cidrs[i];
+    }
+    facts->dataplane.service_cidrs = facts->service_cidrs;
+    facts->dataplane.service_cidr_count = kept;
+}
+
+void node_build(const struct options *options, struct store *store,
+                const struct interface_addresses *interfaces, struct node_facts *ret)
+{
+    const struct node *node = store_node_find(store, options->node_name);
+    struct node_facts *facts = ret;
+    *facts = (struct node_facts){.is_eligible = !node || !node->is_leaving};
+    struct node_view *view = &facts->view;
+    view->name = intern_id(store->names, options->node_name);
+    view->zone = node ? node->zone : 0;
+    view->masquerade_all = options->masquerade_all;
+    view->has_family[FAMILY_IPV4] = view->has_family[FAMILY_IPV6] = true;
+    view->local_detect = options->local_detect;
+    if (options->interface)
+        snprintf(view->interface, sizeof(view->interface), "%s", options->interface);
+    memcpy(view->has_cluster_cidr, options->has_cluster_cidr, sizeof(view->has_cluster_cidr));
+    memcpy(view->cluster_cidr, options->cluster_cidr, sizeof(view->cluster_cidr));
+    for (uint32_t i = 0; options->is_node_cidr && node && i < node->pod_cidr_count; i++) {
+        enum family family = address_family(&node->pod_cidrs[i].address);
+        view->has_cluster_cidr[family] = true;
+        view->cluster_cidr[family] = node->pod_cidrs[i];
+    }
+    take_node_ips(options, node, facts);
+    take_node_port_addresses(options, interfaces, facts);
+    take_service_cidrs(store, facts);
+    facts->dataplane.view = &facts->view;
+}
+
+void node_done(struct node_facts *facts)
+{
+    free(facts->node_ips);
+    free(facts->node_port_addresses);
+    free(facts->service_cidrs);
+    *facts = (struct node_facts){0};
+}
+
+static bool same_list(const void *a, uint32_t a_count, const void *b, uint32_t b_count, size_t size)
+{
+    return a_count == b_count && (a_count == 0 || memcmp(a, b, a_count * size) == 0);
+}
+
+bool node_is_same(const struct node_facts *a, const struct node_facts *b)
+{
+    const struct node_view *x = &a->view, *y = &b->view;
+    const struct dataplane_node *p = &a->dataplane, *q = &b->dataplane;
+    return x->name == y->name && x->zone == y->zone && x->masquerade_all == y->masquerade_all &&
+           x->local_detect == y->local_detect &&
+           memcmp(x->has_cluster_cidr, y->has_cluster_cidr, sizeof(x->has_cluster_cidr)) == 0 &&
+           memcmp(x->cluster_cidr, y->cluster_cidr, sizeof(x->cluster_cidr)) == 0 &&
+           strcmp(x->interface, y->interface) == 0 &&
+           same_list(x->node_ips, x->node_ip_count, y->node_ips, y->node_ip_count, sizeof(struct address)) &&
+           same_list(p->node_port_addresses, p->node_port_address_count, q->node_port_addresses,
+                     q->node_port_address_count, sizeof(struct address)) &&
+           same_list(p->service_cidrs, p->service_cidr_count, q->service_cidrs, q->service_cidr_count,
+                     sizeof(struct prefix));
+}

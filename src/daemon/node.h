@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "daemon/options.h"
+#include "dataplane/dataplane.h"
+#include "store/store.h"
+#include "sys/interfaces.h"
+
+/* What the daemon knows of its own node, put together from the flags, the node's object and its interfaces.
+ * Pure but for the interned names. One heap block's worth of lists hang on it: node_done. */
+struct node_facts {
+    struct node_view view;
+    struct dataplane_node dataplane; /* points into this struct */
+    struct address *node_ips, *node_port_addresses;
+    struct prefix *service_cidrs;
+    bool is_eligible; /* for load balancers' health checks: not about to leave */
+};
+
+void node_build(const struct options *options, struct store *store,
+                const struct interface_addresses *interfaces, struct node_facts *ret);
+void node_done(struct node_facts *facts);
+/* A change of either means that every entry and the whole table are made anew. */
+bool node_is_same(const struct node_facts *a, const struct node_facts *b);

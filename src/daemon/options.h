@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/arena.h"
+#include "forwarding/view.h"
+
+/* What the command line of `fairlead standalone` says, checked. Flags carry kube-proxy's names where
+ * kube-proxy has them (cmd/kube-proxy/app/options.go). */
+
+struct options {
+    const char *manifests, *control_socket;
+    const char *node_name; /* lower case; the host's name when not given */
+    const char *proxy_mode;
+    bool is_dry_run, masquerade_all, is_bind_hard_fail, shows_help;
+    unsigned sync_period_ms;
+    int verbosity;
+    enum local_detect local_detect;
+    const char *interface; /* bridge name or interface prefix */
+    bool has_cluster_cidr[FAMILY_COUNT];
+    struct prefix cluster_cidr[FAMILY_COUNT];
+    bool is_node_cidr; /* --detect-local-mode NodeCIDR: the Node object's pod CIDRs */
+    bool has_bind_address;
+    struct address bind_address;
+    bool node_ports_on_primary;
+    const struct prefix *node_port_cidrs;
+    uint32_t node_port_cidr_count;
+    struct socket_address healthz, metrics; /* port 0: not served */
+};
+
+/* Parses argv (without the program's and the command's names). Strings are borrowed from argv or lie in the
+ * arena. -EINVAL and one sentence that names the flag. */
+int options_parse(int argc, char *const *argv, struct arena *arena, struct options *ret, struct err *err);
+/* The flags with a line each. */
+void options_usage(void);
+#define CONTROL_SOCKET_DEFAULT "/run/fairlead/control.sock"

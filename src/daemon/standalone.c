@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/standalone.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "dataplane/conntrack.h"
+#include "store/convert.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DISTURBED_DELAY_MS 50 /* lets a foreign `nft flush ruleset` finish before the repair */
+
+static void end(struct standalone *standalone, int exit_status)
+{
+    standalone->exit_status = exit_status;
+    standalone->is_ending = true;
+    uv_stop(&standalone->loop);
+}
+
+/* The health-check node-port servers. Only called when a service that has one changed. */
+static void publish_service_health(struct standalone *standalone)
+{
+    struct address everywhere[FAMILY_COUNT] = {0};
+    address_parse("0.0.0.0", &everywhere[FAMILY_IPV4], NULL);
+    size_t most = HASH_COUNT(standalone->store->services) * FAMILY_COUNT, count = 0;
+    cleanup_free struct service_health_want *wants = xcalloc(most, sizeof(*wants));
+    for (const struct service_record *record = standalone->store->services; record;
+         record = record->hh.next) {
+        const struct entry *entry = record->is_planned ? record->planned : record->entry;
+        for (uint32_t i = 0; entry && entry->health_check_node_port && i < entry->cluster_ip_count; i++) {
+            enum family family = address_family(&entry->cluster_ips[i]);
+            wants[count++] = (struct service_health_want){
+                .namespace = record->service->namespace_,
+                .name = record->service->name,
+                .family = family,
+                .port = entry->health_check_node_port,
+                .local_endpoints = entry->local_endpoint_count,
+                .addresses = &everywhere[family],
+                .address_count = 1,
+            };
+        }
+    }
+    service_health_sync(standalone->service_health, wants, count);
+}
+
+static void on_applied(void *context, const struct dataplane_change *changes, size_t count)
+{
+    struct standalone *standalone = context;
+    bool has_health_check = false;
+    struct conntrack_result conntrack = {0};
+    struct err err;
+    for (size_t i = 0; i < count; i++)
+        has_health_check |= (changes[i].old && changes[i].old->health_check_node_port) ||
+                            (changes[i].next && changes[i].next->health_check_node_port);
+    if (has_health_check)
+        publish_service_health(standalone);
+    struct health_time before = web_now();
+    if (conntrack_reconcile(changes, count, &standalone->sync.node.dataplane, &conntrack, &err) < 0)
+        log_warning("stale UDP flows may remain: %s", err.text);
+    double seconds = (double)(web_now().monotonic_ns - before.monotonic_ns) / 1e9;
+    for (int family = 0; conntrack.was_needed && family < FAMILY_COUNT; family++) {
+        metrics_observe(&standalone->metrics.conntrack_sync_duration[family], seconds);
+        standalone->metrics.conntrack_deleted_entries_total[family] += conntrack.deleted[family];
+    }
+}
+
+static void record_turn(struct standalone *standalone, const struct sync_result *result,
+                        struct health_time began)
+{
+    struct metrics *metrics = &standalone->metrics;
+    struct health_time now = web_now();
+    double seconds = (double)(now.monotonic_ns - began.monotonic_ns) / 1e9;
+    metrics->turns_total = standalone->sync.turns;
+    metrics_observe(&metrics->turn_duration, seconds);
+    metrics->frontend_conflicts = standalone->sync.claims.shadowed;
+    metrics->service_changes_total = standalone->store->service_changes;
+    metrics->endpoint_changes_total = standalone->store->endpoint_changes;
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        metrics_observe(&metrics->sync_duration[family], seconds);
+        metrics_observe(result->was_full ? &metrics->sync_full_duration[family]
+                                         : &metrics->sync_partial_duration[family],
+                        seconds);
+        metrics->sync_last_timestamp_s[family] = (double)now.wall_ns / 1e9;
+        memcpy(metrics->no_local_endpoints[family], standalone->sync.empty_locals[family],
+               sizeof(metrics->no_local_endpoints[family]));
+        health_updated(&standalone->health, (enum family)family, now);
+    }
+    standalone->health.is_node_eligible = standalone->sync.node.is_eligible;
+    log_debug("turn %llu: %u services, %u elements in, %u out, %u transactions, %.3f ms%s",
+              (unsigned long long)standalone->sync.turns, result->changed, result->dataplane.element_adds,
+              result->dataplane.element_deletes, result->dataplane.transactions, seconds * 1e3,
+              result->was_full ? ", everything" : "");
+}
+
+static void on_retry(uv_timer_t *timer);
+static void on_collect(uv_timer_t *timer);
+static void on_disturbed(uv_poll_t *poll, int status, int events);
+
+/* The dataplane makes the descriptor with its first load. */
+static void watch_disturbance(struct standalone *standalone)
+{
+    int fd = standalone->dataplane->ops->watch_fd(standalone->dataplane);
+    if (fd < 0 || standalone->disturbance.data)
+        return;
+    uv_poll_init(&standalone->loop, &standalone->disturbance, fd);
+    standalone->disturbance.data = standalone;
+    uv_poll_start(&standalone->disturbance, UV_READABLE, on_disturbed);
+}
+
+static void turn(struct standalone *standalone)
+{
+    struct sync_result result;
+    struct err err;
+    bool was_programmed = standalone->sync.is_programmed;
+    struct health_time began = web_now();
+    int code = sync_turn(&standalone->sync, &result, &err);
+    if (code < 0) {
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            standalone->metrics.nftables_sync_failures_total[family]++;
+        unsigned delay_ms = sync_retry_delay_ms(&standalone->sync);
+        log_error("%s; everything is tried again in %u ms, what was in force stays in force", err.text,
+                  delay_ms);
+        uv_timer_start(&standalone->retry, on_retry, delay_ms, 0);
+        return;
+    }
+    if (!result.did_program)
+        return;
+    record_turn(standalone, &result, began);
+    watch_disturbance(standalone);
+    if (!was_programmed)
+        log_info("node %s: %u services are programmed, %u elements written", standalone->options.node_name,
+                 HASH_COUNT(standalone->store->services), result.dataplane.element_adds);
+    int delay_ms = standalone->dataplane->ops->collect_delay_ms(standalone->dataplane);
+    if (delay_ms >= 0 && !uv_is_active((uv_handle_t *)&standalone->collector))
+        uv_timer_start(&standalone->collector, on_collect, (uint64_t)delay_ms, 0);
+}
+
+static void on_turn(uv_check_t *check)
+{
+    uv_check_stop(check);
+    turn(check->data);
+}
+
+static void request_turn(struct standalone *standalone)
+{
+    struct health_time now = web_now();
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        standalone->metrics.sync_last_queued_timestamp_s[family] = (double)now.wall_ns / 1e9;
+        health_queued(&standalone->health, (enum family)family, now);
+    }
+    uv_check_start(&standalone->turn, on_turn);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+static void on_collect(uv_timer_t *timer)
+{
+    struct standalone *standalone = timer->data;
+    const struct dataplane_ops *ops = standalone->dataplane->ops;
+    struct dataplane_result result;
+    struct err err;
+    if (ops->collect(standalone->dataplane, &result, &err) < 0) {
+        log_error("%s; everything is written again", err.text);
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            standalone->metrics.nftables_cleanup_failures_total[family]++;
+        standalone->sync.needs_load = true;
+        turn(standalone);
+        return;
+    }
+    int delay_ms = ops->collect_delay_ms(standalone->dataplane);
+    if (delay_ms >= 0)
+        uv_timer_start(timer, on_collect, (uint64_t)delay_ms, 0);
+}
+
+static void on_disturbed(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct standalone *standalone = poll->data;
+    if (!standalone->dataplane->ops->is_disturbed(standalone->dataplane) || standalone->sync.needs_load)
+        return;
+    log_warning("somebody else changed fairlead's nftables table: it is compared and repaired");
+    standalone->sync.needs_load = true;
+    uv_timer_start(&standalone->retry, on_retry, DISTURBED_DELAY_MS, 0);
+}
+
+static void on_interfaces(void *context)
+{
+    struct standalone *standalone = context;
+    struct interface_addresses fresh;
+    struct err err;
+    if (interface_addresses_read(&fresh, &err) < 0) {
+        log_warning("%s; node ports stay on the addresses known so far", err.text);
+        return;
+    }
+    free(standalone->interfaces.list);
+    standalone->interfaces = fresh;
+    request_turn(standalone);
+}
+
+static void on_put(void *context, const struct api_object *object)
+{
+    store_put(((struct standalone *)context)->store, object);
+}
+
+static void on_remove(void *context, enum api_kind kind, const char *namespace_, const char *name)
+{
+    store_remove(((struct standalone *)context)->store, kind, namespace_, name);
+}
+
+static void on_settled(void *context)
+{
+    struct standalone *standalone = context;
+    standalone->sync.is_source_synced = true;
+    if (standalone->manifests)
+        standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
+    request_turn(standalone);
+}
+
+static void on_complaint(void *context, bool is_refusal, const char *sentence)
+{
+    (void)context;
+    log_write(is_refusal ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", sentence);
+}
+
+static void on_report(void *context, const char *sentence)
+{
+    (void)context;
+    log_warning("%s", sentence);
+}
+
+static void on_service_health_report(void *context, const struct service_health_want *want,
+                                     const char *sentence)
+{
+    (void)context;
+    log_warning("Service %s/%s: %s", want->namespace, want->name, sentence);
+}
+
+static bool on_is_healthy(void *context)
+{
+    return health_is_healthy(&((struct standalone *)context)->health, web_now());
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    log_info("ending by signal %d; the kernel goes on forwarding by what was programmed", number);
+    end(signal->data, 0);
+}
+
+static int open_web(struct standalone *standalone, struct err *err)
+{
+    const struct options *options = &standalone->options;
+    const struct web_config config = {
+        .healthz = options->healthz.port ? &options->healthz : NULL,
+        .metrics_server = options->metrics.port ? &options->metrics : NULL,
+        .is_bind_hard_fail = options->is_bind_hard_fail,
+        .mode = standalone->dataplane->ops->name,
+        .health = &standalone->health,
+        .metrics = &standalone->metrics,
+        .report = on_report,
+        .context = standalone,
+    };
+    return web_open(&standalone->web, &standalone->loop, &config, err);
+}
+
+static void init_handles(struct standalone *standalone)
+{
+    uv_loop_init(&standalone->loop);
+    uv_check_init(&standalone->loop, &standalone->turn);
+    uv_timer_init(&standalone->loop, &standalone->retry);
+    uv_timer_init(&standalone->loop, &standalone->collector);
+    uv_signal_init(&standalone->loop, &standalone->terminate);
+    uv_signal_init(&standalone->loop, &standalone->interrupt);
+    standalone->turn.data = standalone->retry.data = standalone->collector.data = standalone;
+    standalone->terminate.data = standalone->interrupt.data = standalone;
+    uv_signal_start(&standalone->terminate, on_signal, SIGTERM);
+    uv_signal_start(&standalone->interrupt, on_signal, SIGINT);
+}
+
+/* Everything above the options, lowest first; what was opened is closed by close_all. */
+static int open_all(struct standalone *standalone, struct err *err)
+{
+    const struct options *options = &standalone->options;
+    int code = nftables_dataplane.probe(err);
+    if (code == 0)
+        code = nftables_dataplane.open(&standalone->dataplane, err);
+    if (code == 0)
+        code = interface_addresses_read(&standalone->interfaces, err);
+    if (code < 0)
+        return code;
+    sync_init(&standalone->sync, standalone->store, standalone->dataplane, options, &standalone->interfaces);
+    standalone->sync.report = on_report;
+    standalone->sync.applied = on_applied;
+    standalone->sync.context = standalone;
+    standalone->service_health =
+        service_health_new(&standalone->loop, on_is_healthy, on_service_health_report, standalone);
+    const struct source_sink sink = {standalone, on_put, on_remove, on_settled, on_complaint};
+    code = control_listen(&standalone->control, &standalone->loop, options->control_socket, tools_answer,
+                          standalone, err);
+    if (code == 0)
+        code = open_web(standalone, err);
+    if (code == 0)
+        code = interface_watch_open(&standalone->interface_watch, &standalone->loop, on_interfaces,
+                                    standalone, err);
+    if (code == 0)
+        code = manifests_open(&standalone->manifests, &standalone->loop, options->manifests, &sink, err);
+    if (code == 0)
+        turn(standalone);
+    return code;
+}
+
+static void on_walk(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_all(struct standalone *standalone)
+{
+    manifests_close(standalone->manifests);
+    interface_watch_close(standalone->interface_watch);
+    web_close(standalone->web);
+    control_close(standalone->control);
+    service_health_free(standalone->service_health);
+    uv_walk(&standalone->loop, on_walk, NULL);
+    uv_run(&standalone->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&standalone->loop);
+    if (standalone->sync.store)
+        sync_done(&standalone->sync);
+    if (standalone->dataplane)
+        standalone->dataplane->ops->close(standalone->dataplane);
+    free(standalone->interfaces.list);
+    store_free(standalone->store);
+}
+
+static int dry_run(struct standalone *standalone, struct err *err)
+{
+    /* The same reading and deciding, and then the text instead of the kernel. */
+    const struct source_sink sink = {standalone, on_put, on_remove, on_settled, on_complaint};
+    int code =
+        manifests_open(&standalone->manifests, &standalone->loop, standalone->options.manifests, &sink, err);
+    if (code == 0)
+        code = interface_addresses_read(&standalone->interfaces, err);
+    if (code < 0)
+        return code;
+    sync_init(&standalone->sync, standalone->store, NULL, &standalone->options, &standalone->interfaces);
+    standalone->sync.report = on_report;
+    sync_plan_all(&standalone->sync);
+    size_t count;
+    struct text text = {0};
+    cleanup_free const struct entry **entries = sync_entries(&standalone->sync, &count);
+    nftables_dataplane.render(&standalone->sync.node.dataplane, entries, count, &text);
+    fwrite(text_str(&text), 1, text.len, stdout);
+    text_done(&text);
+    return 0;
+}
+
+int standalone_main(int argc, char *const *argv)
+{
+    struct standalone standalone = {0};
+    struct arena arena;
+    struct err err;
+    arena_init(&arena);
+    if (options_parse(argc, argv, &arena, &standalone.options, &err) < 0) {
+        fprintf(stderr, "fairlead standalone: %s\n", err.text);
+        arena_done(&arena);
+        return 2;
+    }
+    if (standalone.options.shows_help) {
+        options_usage();
+        arena_done(&arena);
+        return 0;
+    }
+    log_set_level(standalone.options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    standalone.store = store_new();
+    init_handles(&standalone);
+    metrics_init(&standalone.metrics);
+    health_init(&standalone.health, standalone.options.sync_period_ms);
+    int code = standalone.options.is_dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
+    if (code < 0) {
+        log_error("%s", err.text);
+        standalone.exit_status = 1;
+    } else if (!standalone.options.is_dry_run) {
+        while (!standalone.is_ending)
+            uv_run(&standalone.loop, UV_RUN_DEFAULT);
+    }
+    close_all(&standalone);
+    arena_done(&arena);
+    return standalone.exit_status;
+}

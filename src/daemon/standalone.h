@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "daemon/health.h"
+#include "daemon/metrics.h"
+#include "daemon/service_health.h"
+#include "daemon/sync.h"
+#include "daemon/web.h"
+#include "source/manifests.h"
+#include "sys/control.h"
+
+/* The role `fairlead standalone`: a folder of manifests, one node, one loop. */
+struct standalone {
+    struct options options;
+    uv_loop_t loop;
+    struct store *store;
+    struct dataplane *dataplane;
+    struct interface_addresses interfaces;
+    struct sync sync;
+    struct manifests *manifests;
+    struct interface_watch *interface_watch;
+    struct control_server *control;
+    struct health health;
+    struct metrics metrics;
+    struct service_health *service_health;
+    struct web *web;
+    uv_check_t turn;      /* runs once the events at hand were taken in */
+    uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */
+    uv_timer_t collector; /* removes what had to linger */
+    uv_poll_t disturbance;
+    uv_signal_t terminate, interrupt;
+    int64_t started_ns;
+    bool is_ending;
+    int exit_status;
+};
+
+int standalone_main(int argc, char *const *argv);
+
+/* tools.c: answers what the tools ask over the control socket. */
+int tools_answer(void *context, int argc, char *const *argv, struct text *reply, struct err *err);

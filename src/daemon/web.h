@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/err.h"
+#include "daemon/health.h"
+#include "daemon/metrics.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+/* The pages that the daemon serves, at kube-proxy's paths: /healthz and /livez on the one address; /healthz,
+ * /proxyMode and /metrics on the other. What fairlead does not have (/configz, /flagz, /statusz, pprof) is
+ * 404. */
+
+#define WEB_RETRY_MS 5000
+
+/* A sentence about an address that cannot be served, once per cause, and one when it is served at last. */
+typedef void web_report_fn(void *context, const char *sentence);
+
+/* 0.0.0.0 and :: both mean every address of both families, as Go's listeners have it; IPv6 may be absent.
+ * What the pointers lead to outlives the web. */
+struct web_config {
+    const struct socket_address *healthz, *metrics_server; /* NULL: not served */
+    bool is_bind_hard_fail; /* a failing bind fails web_open, instead of a try every retry_ms */
+    unsigned retry_ms;      /* 0: WEB_RETRY_MS */
+    const char *mode;       /* what /proxyMode says */
+    const struct health *health;
+    struct metrics *metrics; /* web counts its own answers there, and reads the process's figures into it */
+    web_report_fn *report;
+    void *context;
+};
+
+struct web;
+
+/* -errno and a sentence, only with is_bind_hard_fail. The config is copied. */
+int web_open(struct web **ret, uv_loop_t *loop, const struct web_config *config, struct err *err);
+/* Listening ends before it returns; the memory goes when the loop next turns. NULL is allowed. */
+void web_close(struct web *web);
+/* Both clocks, read now, in the form that health wants. */
+struct health_time web_now(void);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/text.h"
+#include "forwarding/entry.h"
+
+/* What every dataplane promises. sync and load are one transaction each: the kernel has all of it or none.
+ * When one fails, the kernel's state counts as unknown and the caller calls load with everything, later,
+ * until it succeeds; packets go on by what was in force. Nothing outside the dataplane's own table is read or
+ * written. */
+
+struct dataplane;
+
+struct dataplane_change {
+    const struct entry *old;  /* in force, NULL when new */
+    const struct entry *next; /* NULL when withdrawn */
+};
+
+/* What of the node a dataplane needs beside the entries. Borrowed for the call. */
+struct dataplane_node {
+    const struct node_view *view;
+    const struct address *node_port_addresses; /* the addresses that node ports answer on; no loopback */
+    uint32_t node_port_address_count;
+    const struct prefix *service_cidrs; /* an unallocated address in one of these is dropped (KEP-1880) */
+    uint32_t service_cidr_count;
+};
+
+struct dataplane_result {
+    uint32_t element_adds, element_deletes; /* what the transactions held */
+    uint32_t transactions;
+    bool was_full; /* everything was compared or written, not the change alone */
+};
+
+struct dataplane_ops {
+    const char *name; /* as --proxy-mode says it */
+    /* 0 when this kernel can do it, else -errno with the reason. */
+    int (*probe)(struct err *err);
+    int (*open)(struct dataplane **ret, struct err *err);
+    /* Leaves the kernel state in place. */
+    void (*close)(struct dataplane *dataplane);
+    /* Makes the kernel hold exactly entries: adopts what it finds, repairs, adds and removes. */
+    int (*load)(struct dataplane *dataplane, const struct dataplane_node *node,
+                const struct entry *const *entries, size_t count, struct dataplane_result *ret,
+                struct err *err);
+    /* Applies changes to what the last successful call left. */
+    int (*sync)(struct dataplane *dataplane, const struct dataplane_node *node,
+                const struct dataplane_change *changes, size_t count, struct dataplane_result *ret,
+                struct err *err);
+    /* Work left for later (slots that a packet in flight may still look up). Returns milliseconds until
+     * collect wants to be called, or -1 when nothing is left. */
+    int (*collect_delay_ms)(const struct dataplane *dataplane);
+    int (*collect)(struct dataplane *dataplane, struct dataplane_result *ret, struct err *err);
+    /* A descriptor that becomes readable when somebody else changes the table, or -1; and whether that is so
+     * (reads the descriptor dry). */
+    int (*watch_fd)(const struct dataplane *dataplane);
+    bool (*is_disturbed)(struct dataplane *dataplane);
+    /* The text form of what entries would make of the kernel, for dump, dry runs and golden tests. Pure. */
+    void (*render)(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
+                   struct text *ret);
+    /* Says in words what the kernel holds for one frontend of entry at this moment. 0 when it agrees with
+     * entry, 1 when it differs. */
+    int (*inspect)(struct dataplane *dataplane, const struct dataplane_node *node, const struct entry *entry,
+                   const struct frontend *frontend, const struct address *from, struct text *ret,
+                   struct err *err);
+    /* Removes everything that this dataplane ever makes in this network namespace. Not being there is
+     * success. */
+    int (*cleanup)(struct err *err);
+};
+
+struct dataplane {
+    const struct dataplane_ops *ops;
+};
+
+extern const struct dataplane_ops nftables_dataplane;

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "dataplane/nftables/encode.h"
+
+/* The netlink socket to nf_tables. Every call blocks for as long as the kernel takes. */
+struct kernel {
+    int fd;       /* requests */
+    int watch_fd; /* changes of our table by others */
+    uint32_t port_id;
+};
+
+int kernel_open(struct kernel *kernel, struct err *err);
+void kernel_close(struct kernel *kernel);
+
+/* Commits the batch in one transaction. generation, when not 0, must still be the kernel's (-ERESTART
+ * otherwise). On failure nothing of it is in force and ret_blamed, when it could be told, is the refused
+ * element (else its set is SET_COUNT). -ENOENT, -EEXIST and -ENFILE (a set with a size is full) as the kernel
+ * has them. */
+int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generation, struct element *ret_blamed,
+                  struct err *err);
+/* The ruleset generation: it moves with every commit by anybody in this namespace. */
+int kernel_generation(struct kernel *kernel, uint32_t *ret, struct err *err);
+
+/* Asks and hands each message of the answer to visit; -errno of the answer's error, -EINTR when the dump was
+ * disturbed. request is complete but for its sequence number. */
+typedef int kernel_visit_fn(const struct nlmsghdr *message, void *context);
+int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, kernel_visit_fn *visit, void *context,
+               struct err *err);
+
+/* Listening makes the kernel describe every element of a commit: leave before a large one, join again after
+ * it. */
+void kernel_watch_leave(struct kernel *kernel);
+int kernel_watch_join(struct kernel *kernel, struct err *err);
+/* Reads watch_fd dry. True when somebody else touched our table, or messages were lost. */
+bool kernel_watch_is_disturbed(struct kernel *kernel);

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/nftables/nftables.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Full programming. One of two ways, each a single transaction:
+ * - compare: chains and sets are as they should be and elements are few; read them all, write the difference;
+ * - rewrite: flush and write everything, in one batch (the kernel shows packets the old or the new table,
+ * never something between). Dumping a large set costs the kernel more than writing it, see reference
+ * measurements in docs/decisions/0003-adoption.md. The affinity map is kept in both. */
+
+#define COMPARE_MAX 20000 /* elements */
+#define SIZE_MIN 1024
+
+/* A wanted element by two hashes. */
+struct fact {
+    uint64_t identity, data;
+    bool is_in_kernel;
+};
+
+struct loader {
+    struct nftables *nftables;
+    const struct dataplane_node *node;
+    const struct entry *const *entries;
+    size_t entry_count;
+    uint32_t needed[FAMILY_COUNT][SET_COUNT];
+    uint64_t total;
+    struct kernel_table tables[FAMILY_COUNT];
+    struct arena arena; /* the tables' */
+    struct batch batch;
+    struct fact *facts; /* compare: open addressing, a power of two of them */
+    size_t fact_mask;
+    bool cidrs_in_kernel[FAMILY_COUNT];
+};
+
+typedef void loader_visit_fn(struct loader *loader, const struct element *element);
+
+struct counted_context {
+    struct loader *loader;
+    loader_visit_fn *visit;
+};
+
+static void visit_counted(const struct element *element, void *context_)
+{
+    struct counted_context *context = context_;
+    context->visit(context->loader, element);
+}
+
+/* Every element that shall be in the table, packet-filled ones aside. Rendered entry by entry: the whole is
+ * never in memory at once. */
+static void visit_wanted(struct loader *loader, loader_visit_fn *visit)
+{
+    struct nftables *nftables = loader->nftables;
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        arena_reset(&nftables->scratch);
+        struct element_list own = {.arena = &nftables->scratch};
+        elements_build_own(loader->entries[i], &nftables->state.affinity_ids, &own);
+        for (uint32_t e = 0; e < own.count; e++)
+            visit(loader, &own.list[e]);
+    }
+    arena_reset(&nftables->scratch);
+    struct element_list of_node = {.arena = &nftables->scratch};
+    elements_build_node(loader->node, &of_node);
+    for (uint32_t e = 0; e < of_node.count; e++)
+        visit(loader, &of_node.list[e]);
+    struct counted_context context = {.loader = loader, .visit = visit};
+    state_visit_counted(&nftables->state, visit_counted, &context);
+}
+
+static void count_wanted(struct loader *loader, const struct element *element)
+{
+    loader->needed[element->family][element->set]++;
+    loader->total++;
+}
+
+static void write_wanted(struct loader *loader, const struct element *element)
+{
+    batch_add_element(&loader->batch, element);
+}
+
+static void build_books(struct loader *loader)
+{
+    struct nftables *nftables = loader->nftables;
+    state_done(&nftables->state);
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        arena_reset(&nftables->scratch);
+        struct element_list own = {.arena = &nftables->scratch}, shared = {.arena = &nftables->scratch};
+        elements_build_own(loader->entries[i], &nftables->state.affinity_ids, &own);
+        elements_build_shared(loader->entries[i], &shared);
+        state_add_entry(&nftables->state, &own, &shared, NULL);
+    }
+    memset(nftables->count, 0, sizeof(nftables->count));
+    visit_wanted(loader, count_wanted);
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int set = 0; set < SET_COUNT; set++)
+            nftables->count[family][set] = loader->needed[family][set];
+}
+
+/* A set of a known size is a plain hash table, twice as fast to fill as one that grows; the room doubles what
+ * is needed now, and when that is used up the next load makes it anew. */
+static uint32_t size_for(enum set_id set, uint32_t needed)
+{
+    const struct set_schema *schema = set_schema(set);
+    if (schema->is_interval || schema->is_dynamic)
+        return schema->size;
+    uint32_t size = SIZE_MIN;
+    while (size < needed * 2)
+        size *= 2;
+    return size;
+}
+
+static const struct kernel_chain *find_kernel_chain(const struct kernel_table *table, const char *name)
+{
+    for (uint32_t i = 0; i < table->chain_count; i++)
+        if (strcmp(table->chains[i].name, name) == 0)
+            return &table->chains[i];
+    return NULL;
+}
+
+static bool chain_matches(const struct kernel_table *table, const struct chain *chain, enum family family)
+{
+    const struct kernel_chain *found = find_kernel_chain(table, chain->name);
+    return found && found->rule_count == chain->count &&
+           found->fingerprint == chain_fingerprint(chain, family);
+}
+
+static bool sets_match(const struct loader *loader, enum family family)
+{
+    const struct kernel_table *table = &loader->tables[family];
+    if (table->set_count != SET_COUNT)
+        return false;
+    for (uint32_t i = 0; i < table->set_count; i++) {
+        const struct kernel_set *set = &table->sets[i];
+        if (!set->is_ours ||
+            (set->size && !set_schema(set->id)->is_dynamic &&
+             set->size < loader->needed[family][set->id] + loader->needed[family][set->id] / 4))
+            return false;
+    }
+    return true;
+}
+
+/* Chains and rules are as they should be, none is missing, and none is too many. */
+static bool structure_matches(struct loader *loader, enum family family)
+{
+    const struct kernel_table *table = &loader->tables[family];
+    struct arena *scratch = &loader->nftables->scratch;
+    if (!table->is_there || !sets_match(loader, family))
+        return false;
+    arena_reset(scratch);
+    uint32_t wanted = 0;
+    struct chain_list fixed = rules_build_fixed(family, loader->node->view, scratch);
+    for (unsigned i = 0; i < fixed.count; i++, wanted++)
+        if (!chain_matches(table, &fixed.list[i], family))
+            return false;
+    for (const struct counted_chain *made = loader->nftables->state.chains; made; made = made->hh.next) {
+        if (made->key.family != (uint32_t)family)
+            continue;
+        struct chain chain = state_build_chain(made, scratch);
+        if (!chain_matches(table, &chain, family))
+            return false;
+        wanted++;
+    }
+    return wanted == table->chain_count;
+}
+
+static bool is_wanted_chain(struct loader *loader, enum family family, const struct chain_list *fixed,
+                            const char *name)
+{
+    for (unsigned i = 0; i < fixed->count; i++)
+        if (strcmp(fixed->list[i].name, name) == 0)
+            return true;
+    for (const struct counted_chain *made = loader->nftables->state.chains; made; made = made->hh.next)
+        if (made->key.family == (uint32_t)family && strcmp(made->key.name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Takes everything out but the affinity map, in the order in which nothing points at what goes. */
+static bool clear_table(struct loader *loader, enum family family, const struct chain_list *fixed)
+{
+    const struct kernel_table *table = &loader->tables[family];
+    struct batch *batch = &loader->batch;
+    bool keeps_affinity = false;
+    if (!table->is_there)
+        return false;
+    batch_flush_rules(batch, family);
+    for (uint32_t i = 0; i < table->set_count; i++) {
+        const struct kernel_set *set = &table->sets[i];
+        if (set->is_ours && set->id == SET_AFFINITY)
+            keeps_affinity = true;
+        else
+            batch_delete_set(batch, family, set->name);
+    }
+    for (uint32_t i = 0; i < table->chain_count; i++)
+        if (!is_wanted_chain(loader, family, fixed, table->chains[i].name))
+            batch_delete_leftover_chain(batch, family, table->chains[i].name);
+    return keeps_affinity;
+}
+
+static void write_structure(struct loader *loader, enum family family)
+{
+    struct nftables *nftables = loader->nftables;
+    struct batch *batch = &loader->batch;
+    arena_reset(&nftables->scratch);
+    struct chain_list fixed = rules_build_fixed(family, loader->node->view, &nftables->scratch);
+    bool keeps_affinity = clear_table(loader, family, &fixed);
+    batch_add_table(batch, family);
+    for (int set = 0; set < SET_COUNT; set++) {
+        nftables->size[family][set] = size_for((enum set_id)set, loader->needed[family][set]);
+        if (set != SET_AFFINITY || !keeps_affinity)
+            batch_add_set(batch, family, (enum set_id)set, nftables->size[family][set]);
+    }
+    for (unsigned i = 0; i < fixed.count; i++)
+        batch_add_chain(batch, family, &fixed.list[i]);
+    for (const struct counted_chain *made = nftables->state.chains; made; made = made->hh.next) {
+        if (made->key.family != (uint32_t)family)
+            continue;
+        struct chain chain = state_build_chain(made, &nftables->scratch);
+        batch_add_chain(batch, family, &chain);
+        batch_add_rules(batch, family, &chain);
+    }
+    for (unsigned i = 0; i < fixed.count; i++)
+        batch_add_rules(batch, family, &fixed.list[i]);
+}
+
+static int rewrite(struct loader *loader, struct dataplane_result *result, struct err *err)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        write_structure(loader, (enum family)family);
+    visit_wanted(loader, write_wanted);
+    return nftables_commit(loader->nftables, &loader->batch, 0, loader->entries, loader->entry_count, result,
+                           err);
+}
+
+static uint64_t identity_of(const struct element *element)
+{
+    const uint32_t head[2] = {(uint32_t)element->family, (uint32_t)element->set};
+    uint64_t hash = hash_bytes(hash_bytes(0, head, sizeof(head)), element->key, KEY_MAX);
+    hash = hash_bytes(hash, element->key_end, KEY_MAX);
+    return hash ? hash : 1;
+}
+
+static uint64_t data_of(const struct element *element)
+{
+    const struct verdict *verdict = &element->verdict;
+    if (set_schema(element->set)->data == DATA_VERDICT)
+        return hash_bytes(verdict->is_goto + 1u, verdict->chain, strlen(verdict->chain));
+    return hash_bytes(0, element->data, DATA_MAX);
+}
+
+static struct fact *find_fact(const struct loader *loader, uint64_t identity)
+{
+    size_t at = identity & loader->fact_mask;
+    while (loader->facts[at].identity && loader->facts[at].identity != identity)
+        at = (at + 1) & loader->fact_mask;
+    return &loader->facts[at];
+}
+
+static void note_wanted(struct loader *loader, const struct element *element)
+{
+    uint64_t identity = identity_of(element);
+    *find_fact(loader, identity) = (struct fact){.identity = identity, .data = data_of(element)};
+}
+
+static void write_missing(struct loader *loader, const struct element *element)
+{
+    bool is_there = element->set == SET_SERVICE_CIDRS ? loader->cidrs_in_kernel[element->family]
+                                                      : find_fact(loader, identity_of(element))->is_in_kernel;
+    if (!is_there)
+        batch_add_element(&loader->batch, element);
+}
+
+static void compare_element(const struct element *element, void *context)
+{
+    struct loader *loader = context;
+    struct fact *fact = find_fact(loader, identity_of(element));
+    if (fact->identity && fact->data == data_of(element))
+        fact->is_in_kernel = true;
+    else
+        batch_delete_element(&loader->batch, element);
+}
+
+/* The kernel shows a range of the single-key interval set as two bounds. They are few: when they are not
+ * exactly the wanted ones the set is written anew. */
+struct bounds {
+    struct element_list wanted;
+    enum family family;
+    uint32_t seen, matched;
+};
+
+static void compare_bound(const struct element *bound, void *context)
+{
+    struct bounds *bounds = context;
+    bounds->seen++;
+    for (uint32_t i = 0; i < bounds->wanted.count; i++) {
+        const struct element *range = &bounds->wanted.list[i];
+        if (range->set != SET_SERVICE_CIDRS || range->family != bounds->family)
+            continue;
+        uint8_t behind[KEY_MAX];
+        unsigned len = set_key_len(SET_SERVICE_CIDRS, bounds->family);
+        memcpy(behind, range->key_end, sizeof(behind));
+        if (memcmp(bound->key, range->key, len) == 0 ||
+            (key_increment(behind, len) && memcmp(bound->key, behind, len) == 0))
+            bounds->matched++;
+    }
+}
+
+static int compare_service_cidrs(struct loader *loader, enum family family, struct err *err)
+{
+    struct nftables *nftables = loader->nftables;
+    struct bounds bounds = {.wanted = {.arena = &nftables->scratch}, .family = family};
+    uint32_t expected = 0;
+    arena_reset(&nftables->scratch);
+    elements_build_node(loader->node, &bounds.wanted);
+    int code = readback_set(&nftables->kernel, family, SET_SERVICE_CIDRS, compare_bound, &bounds, err);
+    for (uint32_t i = 0; i < bounds.wanted.count; i++) {
+        struct element *range = &bounds.wanted.list[i];
+        if (range->set == SET_SERVICE_CIDRS && range->family == family)
+            expected += key_increment(range->key_end, set_key_len(SET_SERVICE_CIDRS, family)) ? 2 : 1;
+    }
+    bool is_right = bounds.seen == expected && bounds.matched == expected;
+    if (code == 0 && !is_right)
+        batch_flush_set(&loader->batch, family, SET_SERVICE_CIDRS);
+    loader->cidrs_in_kernel[family] = is_right;
+    return code;
+}
+
+static int read_everything(struct loader *loader, struct err *err)
+{
+    struct kernel *kernel = &loader->nftables->kernel;
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        for (int set = 0; set < SET_COUNT; set++) {
+            int code = 0;
+            if (set == SET_SERVICE_CIDRS)
+                code = compare_service_cidrs(loader, (enum family)family, err);
+            else if (set != SET_AFFINITY)
+                code =
+                    readback_set(kernel, (enum family)family, (enum set_id)set, compare_element, loader, err);
+            if (code < 0)
+                return code;
+        }
+    }
+    return 0;
+}
+
+static int compare(struct loader *loader, uint32_t generation, struct dataplane_result *result,
+                   struct err *err)
+{
+    size_t room = 64;
+    while (room < loader->total * 2)
+        room *= 2;
+    loader->facts = xcalloc(room, sizeof(*loader->facts));
+    loader->fact_mask = room - 1;
+    visit_wanted(loader, note_wanted);
+    int code = read_everything(loader, err);
+    if (code < 0)
+        return code;
+    visit_wanted(loader, write_missing);
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (uint32_t i = 0; i < loader->tables[family].set_count; i++)
+            loader->nftables->size[family][loader->tables[family].sets[i].id] =
+                loader->tables[family].sets[i].size;
+    /* The generation makes it an exchange: nobody wrote between our reading and this. */
+    return nftables_commit(loader->nftables, &loader->batch, generation, loader->entries, loader->entry_count,
+                           result, err);
+}
+
+static int load(struct loader *loader, struct dataplane_result *result, struct err *err)
+{
+    struct nftables *nftables = loader->nftables;
+    uint32_t generation = 0;
+    build_books(loader);
+    int code = kernel_generation(&nftables->kernel, &generation, err);
+    bool can_compare = loader->total <= COMPARE_MAX;
+    for (int family = 0; code == 0 && family < FAMILY_COUNT; family++) {
+        code = readback_table(&nftables->kernel, (enum family)family, &loader->arena, &loader->tables[family],
+                              err);
+        can_compare = can_compare && code == 0 && structure_matches(loader, (enum family)family);
+    }
+    if (code < 0)
+        return code;
+    return can_compare ? compare(loader, generation, result, err) : rewrite(loader, result, err);
+}
+
+int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node,
+                  const struct entry *const *entries, size_t count, struct dataplane_result *ret,
+                  struct err *err)
+{
+    struct nftables *nftables = (struct nftables *)dataplane;
+    struct loader loader = {.nftables = nftables, .node = node, .entries = entries, .entry_count = count};
+    struct dataplane_result result = {.was_full = true};
+    arena_init(&loader.arena);
+    batch_init(&loader.batch);
+    kernel_watch_leave(&nftables->kernel);
+    int code = load(&loader, &result, err);
+    batch_done(&loader.batch);
+    arena_done(&loader.arena);
+    free(loader.facts);
+    nftables->is_known = code == 0;
+    if (code == 0)
+        code = nftables_prune_affinity(nftables, entries, count, &result, err);
+    if (code == 0)
+        code = kernel_watch_join(&nftables->kernel, err);
+    if (code == 0)
+        *ret = result;
+    return code;
+}

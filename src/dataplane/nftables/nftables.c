@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/nftables/nftables.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Promise: load and sync change the kernel by transactions that happen whole or not at all. sync's
+ * transaction makes the new state complete at once; slots that lost their last pointer are removed by a later
+ * one (collect), because a packet that read the old count may be on its way to them. */
+
+#define COLLECT_DELAY_MS 10
+#define BIG_CHANGE                                                                                           \
+    2000 /* elements: above it, listening to our own commit costs more than checking afterwards */
+
+/* Which service wanted what the kernel refused. */
+static const char *owner_of(const struct element *element, const struct entry *const *entries, size_t count)
+{
+    struct affinity_ids ids = {0};
+    struct arena arena;
+    const char *name = NULL;
+    arena_init(&arena);
+    for (size_t i = 0; i < count && !name; i++) {
+        arena_reset(&arena);
+        struct element_list list = {.arena = &arena};
+        elements_build_own(entries[i], &ids, &list);
+        elements_build_shared(entries[i], &list);
+        for (uint32_t e = 0; e < list.count && !name; e++)
+            if (list.list[e].set == element->set && list.list[e].family == element->family &&
+                memcmp(list.list[e].key, element->key, KEY_MAX) == 0)
+                name = entries[i]->name;
+    }
+    affinity_ids_done(&ids);
+    arena_done(&arena);
+    return name;
+}
+
+static int explain_refusal(const struct element *blamed, const struct entry *const *entries, size_t count,
+                           int code, struct err *err)
+{
+    if (blamed->set == SET_COUNT)
+        return code;
+    struct text text = {0};
+    element_format(blamed, &text);
+    const char *owner = owner_of(blamed, entries, count);
+    code = err_prefix(err, code, "%s%s, element %s of %s", owner ? "Service " : "table " TABLE_NAME,
+                      owner ? owner : "", text_str(&text), set_schema(blamed->set)->name);
+    text_done(&text);
+    return code;
+}
+
+int nftables_commit(struct nftables *nftables, struct batch *batch, uint32_t generation,
+                    const struct entry *const *entries, size_t count, struct dataplane_result *result,
+                    struct err *err)
+{
+    struct element blamed;
+    if (batch_is_empty(batch))
+        return 0;
+    if (++nftables->transactions == nftables->fail_at)
+        batch_add_fault(batch);
+    int code = kernel_commit(&nftables->kernel, batch, generation, &blamed, err);
+    if (code < 0) {
+        nftables->is_known = false;
+        return explain_refusal(&blamed, entries, count, code, err);
+    }
+    result->transactions++;
+    result->element_adds += batch->element_adds;
+    result->element_deletes += batch->element_deletes;
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int set = 0; set < SET_COUNT; set++)
+            nftables->count[family][set] += batch->growth[family][set];
+    return 0;
+}
+
+static int probe(struct err *err)
+{
+    struct kernel kernel;
+    uint32_t generation = 0;
+    int code = kernel_open(&kernel, err);
+    if (code == 0)
+        code = kernel_generation(&kernel, &generation, err);
+    kernel_close(&kernel);
+    return code < 0 ? err_prefix(err, code, "nftables is not available") : 0;
+}
+
+static int open_(struct dataplane **ret, struct err *err)
+{
+    struct nftables *nftables = xcalloc(1, sizeof(*nftables));
+    nftables->base.ops = &nftables_dataplane;
+    int code = kernel_open(&nftables->kernel, err);
+    if (code < 0) {
+        free(nftables);
+        return code;
+    }
+    const char *fault = getenv("FAIRLEAD_FAULT");
+    if (fault && strncmp(fault, "transaction:", strlen("transaction:")) == 0)
+        nftables->fail_at = strtoul(fault + strlen("transaction:"), NULL, 10);
+    *ret = &nftables->base;
+    return 0;
+}
+
+static void close_(struct dataplane *dataplane)
+{
+    struct nftables *nftables = (struct nftables *)dataplane;
+    state_done(&nftables->state);
+    arena_done(&nftables->scratch);
+    kernel_watch_leave(&nftables->kernel);
+    if (nftables->kernel.watch_fd >= 0)
+        close(nftables->kernel.watch_fd);
+    kernel_close(&nftables->kernel);
+    free(nftables);
+}
+
+static void write_change(struct nftables *nftables, const struct dataplane_change *change,
+                         struct batch *batch)
+{
+    struct arena *arena = &nftables->scratch;
+    struct affinity_ids *ids = &nftables->state.affinity_ids;
+    arena_reset(arena);
+    struct element_list old_own = {.arena = arena}, old_shared = {.arena = arena};
+    struct element_list own = {.arena = arena}, shared = {.arena = arena};
+    elements_build_own(change->old, ids, &old_own);
+    elements_build_shared(change->old, &old_shared);
+    elements_build_own(change->next, ids, &own);
+    elements_build_shared(change->next, &shared);
+    /* In before out, so that what both need is not taken away and put back. */
+    state_add_entry(&nftables->state, &own, &shared, batch);
+    state_remove_entry(&nftables->state, &old_own, &old_shared, batch);
+    state_diff_own(&nftables->state, &old_own, &own, batch);
+}
+
+/* A set made with a size takes no more than that. */
+static bool has_room(const struct nftables *nftables, const struct batch *batch)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int set = 0; set < SET_COUNT; set++)
+            if (nftables->size[family][set] && !set_schema((enum set_id)set)->is_dynamic &&
+                nftables->count[family][set] + batch->growth[family][set] > nftables->size[family][set])
+                return false;
+    return true;
+}
+
+static int sync_changes(struct nftables *nftables, const struct dataplane_change *changes, size_t count,
+                        const struct entry **entries, struct dataplane_result *result, struct err *err)
+{
+    struct batch batch;
+    size_t entry_count = 0;
+    batch_init(&batch);
+    for (size_t i = 0; i < count; i++) {
+        write_change(nftables, &changes[i], &batch);
+        if (changes[i].next)
+            entries[entry_count++] = changes[i].next;
+    }
+    int code = 0;
+    nftables->is_known = false;
+    bool is_big = batch.element_adds + batch.element_deletes > BIG_CHANGE;
+    if (!has_room(nftables, &batch))
+        code = err_set(err, EXFULL, "the table's sets have to grow");
+    if (is_big)
+        kernel_watch_leave(&nftables->kernel);
+    if (code == 0)
+        code = nftables_commit(nftables, &batch, 0, entries, entry_count, result, err);
+    batch_done(&batch);
+    if (code == 0 && is_big)
+        code = kernel_watch_join(&nftables->kernel, err);
+    nftables->is_known = code == 0;
+    return code < 0 ? code : nftables_prune_affinity(nftables, entries, entry_count, result, err);
+}
+
+static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
+                 const struct dataplane_change *changes, size_t count, struct dataplane_result *ret,
+                 struct err *err)
+{
+    (void)node; /* a change of the node comes as a load */
+    struct nftables *nftables = (struct nftables *)dataplane;
+    struct dataplane_result result = {0};
+    if (!nftables->is_known)
+        return err_set(err, ESTALE, "what nf_tables holds is not known");
+    const struct entry **entries = xcalloc(count, sizeof(*entries));
+    int code = sync_changes(nftables, changes, count, entries, &result, err);
+    free(entries);
+    if (code == 0)
+        *ret = result;
+    return code;
+}
+
+static int collect_delay_ms(const struct dataplane *dataplane)
+{
+    const struct nftables *nftables = (const struct nftables *)dataplane;
+    return nftables->is_known && state_has_garbage(&nftables->state) ? COLLECT_DELAY_MS : -1;
+}
+
+static int collect(struct dataplane *dataplane, struct dataplane_result *ret, struct err *err)
+{
+    struct nftables *nftables = (struct nftables *)dataplane;
+    struct dataplane_result result = {0};
+    struct batch batch;
+    batch_init(&batch);
+    state_collect(&nftables->state, &batch);
+    int code = nftables_commit(nftables, &batch, 0, NULL, 0, &result, err);
+    batch_done(&batch);
+    if (code == 0)
+        *ret = result;
+    return code;
+}
+
+static int watch_fd(const struct dataplane *dataplane)
+{
+    return ((const struct nftables *)dataplane)->kernel.watch_fd;
+}
+
+static bool is_disturbed(struct dataplane *dataplane)
+{
+    return kernel_watch_is_disturbed(&((struct nftables *)dataplane)->kernel);
+}
+
+static int cleanup(struct err *err)
+{
+    struct kernel kernel;
+    int code = kernel_open(&kernel, err);
+    for (int family = 0; code == 0 && family < FAMILY_COUNT; family++) {
+        struct batch batch;
+        struct element blamed;
+        batch_init(&batch);
+        batch_delete_table(&batch, (enum family)family);
+        code = kernel_commit(&kernel, &batch, 0, &blamed, err);
+        if (code == -ENOENT)
+            code = 0;
+        batch_done(&batch);
+    }
+    kernel_close(&kernel);
+    return code;
+}
+
+const struct dataplane_ops nftables_dataplane = {
+    .name = "nftables",
+    .probe = probe,
+    .open = open_,
+    .close = close_,
+    .load = nftables_load,
+    .sync = sync_,
+    .collect_delay_ms = collect_delay_ms,
+    .collect = collect,
+    .watch_fd = watch_fd,
+    .is_disturbed = is_disturbed,
+    .render = nftables_render,
+    .inspect = nftables_inspect,
+    .cleanup = cleanup,
+};

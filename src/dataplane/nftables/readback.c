@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/nftables/readback.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/common.h>
+#include <libnftnl/udata.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <string.h>
+
+#define ATTRIBUTES_MAX 32
+
+static uint8_t nf_family(enum family family)
+{
+    return family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+}
+
+/* Attributes by type; the last of a type wins, types beyond the table are passed over. */
+static void take_apart(const void *payload, size_t len, const struct nlattr *ret[ATTRIBUTES_MAX])
+{
+    const struct nlattr *attribute = payload;
+    memset(ret, 0, ATTRIBUTES_MAX * sizeof(*ret));
+    for (int left = (int)len; mnl_attr_ok(attribute, left); attribute = mnl_attr_next(attribute)) {
+        uint16_t type = mnl_attr_get_type(attribute);
+        if (type < ATTRIBUTES_MAX)
+            ret[type] = attribute;
+        left -= MNL_ALIGN(attribute->nla_len);
+    }
+}
+
+static void message_attributes(const struct nlmsghdr *message, const struct nlattr *ret[ATTRIBUTES_MAX])
+{
+    memset(ret, 0, ATTRIBUTES_MAX * sizeof(*ret));
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
+        return;
+    take_apart(mnl_nlmsg_get_payload_offset(message, sizeof(struct nfgenmsg)),
+               mnl_nlmsg_get_payload_len(message) - MNL_ALIGN(sizeof(struct nfgenmsg)), ret);
+}
+
+static void nested_attributes(const struct nlattr *nest, const struct nlattr *ret[ATTRIBUTES_MAX])
+{
+    take_apart(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), ret);
+}
+
+/* A string attribute, or "" when it is missing or not terminated. */
+static const char *text_of(const struct nlattr *attribute)
+{
+    return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0 ? mnl_attr_get_str(attribute)
+                                                                               : "";
+}
+
+static uint32_t number_of(const struct nlattr *attribute)
+{
+    return attribute && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0 ? ntohl(mnl_attr_get_u32(attribute))
+                                                                        : 0;
+}
+
+struct reader {
+    enum family family;
+    struct arena *arena;
+    struct kernel_table *table;
+    uint32_t capacity;
+};
+
+static struct nlmsghdr *request_of(char *buffer, uint16_t type, enum family family, uint16_t flags,
+                                   uint16_t table_type)
+{
+    struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, type, nf_family(family), flags, 0);
+    mnl_attr_put_strz(request, table_type, TABLE_NAME);
+    return request;
+}
+
+static int visit_table(const struct nlmsghdr *message, void *context)
+{
+    (void)message;
+    ((struct reader *)context)->table->is_there = true;
+    return 0;
+}
+
+static void *grown(struct arena *arena, void *old, uint32_t count, uint32_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return old;
+    *capacity = *capacity ? *capacity * 2 : 32;
+    void *list = arena_alloc(arena, *capacity * size);
+    if (count)
+        memcpy(list, old, count * size);
+    return list;
+}
+
+static int visit_chain(const struct nlmsghdr *message, void *context)
+{
+    struct reader *reader = context;
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    message_attributes(message, attributes);
+    /* Kernels do not all narrow a dump to the table that was asked for. */
+    if (strcmp(text_of(attributes[NFTA_CHAIN_TABLE]), TABLE_NAME) != 0)
+        return 0;
+    struct kernel_table *table = reader->table;
+    table->chains =
+        grown(reader->arena, table->chains, table->chain_count, &reader->capacity, sizeof(*table->chains));
+    table->chains[table->chain_count++] =
+        (struct kernel_chain){.name = arena_strdup(reader->arena, text_of(attributes[NFTA_CHAIN_NAME]))};
+    return 0;
+}
+
+static int find_fingerprint(const struct nftnl_udata *udata, void *context)
+{
+    if (nftnl_udata_type(udata) == USERDATA_FINGERPRINT && nftnl_udata_len(udata) == sizeof(uint64_t))
+        memcpy(context, nftnl_udata_get(udata), sizeof(uint64_t));
+    return 0;
+}
+
+static uint64_t fingerprint_add(uint64_t chain, uint64_t rule)
+{
+    return hash_bytes(chain, &rule, sizeof(rule));
+}
+
+static int visit_rule(const struct nlmsghdr *message, void *context)
+{
+    struct reader *reader = context;
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    message_attributes(message, attributes);
+    if (strcmp(text_of(attributes[NFTA_RULE_TABLE]), TABLE_NAME) != 0)
+        return 0;
+    uint64_t fingerprint = 0;
+    const struct nlattr *userdata = attributes[NFTA_RULE_USERDATA];
+    if (userdata)
+        nftnl_udata_parse(mnl_attr_get_payload(userdata), mnl_attr_get_payload_len(userdata),
+                          find_fingerprint, &fingerprint);
+    for (uint32_t i = 0; i < reader->table->chain_count; i++) {
+        struct kernel_chain *chain = &reader->table->chains[i];
+        if (strcmp(chain->name, text_of(attributes[NFTA_RULE_CHAIN])) != 0)
+            continue;
+        chain->fingerprint = fingerprint_add(chain->fingerprint, fingerprint);
+        chain->rule_count++;
+    }
+    return 0;
+}
+
+uint64_t chain_fingerprint(const struct chain *chain, enum family family)
+{
+    uint64_t fingerprint = 0;
+    for (unsigned i = 0; i < chain->count; i++)
+        fingerprint = fingerprint_add(fingerprint, rule_fingerprint(&chain->rules[i], family));
+    return fingerprint;
+}
+
+static int visit_set(const struct nlmsghdr *message, void *context)
+{
+    struct reader *reader = context;
+    const struct nlattr *attributes[ATTRIBUTES_MAX], *description[ATTRIBUTES_MAX] = {0};
+    message_attributes(message, attributes);
+    if (strcmp(text_of(attributes[NFTA_SET_TABLE]), TABLE_NAME) != 0)
+        return 0;
+    struct kernel_table *table = reader->table;
+    table->sets =
+        grown(reader->arena, table->sets, table->set_count, &reader->capacity, sizeof(*table->sets));
+    struct kernel_set *set = &table->sets[table->set_count++];
+    *set = (struct kernel_set){.name = arena_strdup(reader->arena, text_of(attributes[NFTA_SET_NAME]))};
+    if (attributes[NFTA_SET_DESC])
+        nested_attributes(attributes[NFTA_SET_DESC], description);
+    set->size = number_of(description[NFTA_SET_DESC_SIZE]);
+    while (set->id < SET_COUNT && strcmp(set_schema(set->id)->name, set->name) != 0)
+        set->id++;
+    if (set->id == SET_COUNT)
+        return 0;
+    const struct set_schema *schema = set_schema(set->id);
+    uint32_t flags = number_of(attributes[NFTA_SET_FLAGS]);
+    set->is_ours = number_of(attributes[NFTA_SET_KEY_LEN]) == set_key_len(set->id, reader->family) &&
+                   ((flags & NFT_SET_MAP) != 0) == (schema->data != DATA_NONE) &&
+                   ((flags & NFT_SET_INTERVAL) != 0) == schema->is_interval &&
+                   ((flags & NFT_SET_TIMEOUT) != 0) == schema->is_dynamic;
+    if (set->is_ours && schema->data != DATA_NONE && schema->data != DATA_VERDICT)
+        set->is_ours = number_of(attributes[NFTA_SET_DATA_LEN]) == set_data_len(set->id, reader->family);
+    return 0;
+}
+
+int readback_table(struct kernel *kernel, enum family family, struct arena *arena, struct kernel_table *ret,
+                   struct err *err)
+{
+    char buffer[512];
+    struct kernel_table table = {0};
+    struct reader reader = {.family = family, .arena = arena, .table = &table};
+    struct nlmsghdr *request = request_of(buffer, NFT_MSG_GETTABLE, family, 0, NFTA_TABLE_NAME);
+    int code = kernel_ask(kernel, request, visit_table, &reader, err);
+    if (code == -ENOENT) {
+        *ret = table;
+        return 0;
+    }
+    if (code == 0) {
+        request = request_of(buffer, NFT_MSG_GETCHAIN, family, NLM_F_DUMP, NFTA_CHAIN_TABLE);
+        code = kernel_ask(kernel, request, visit_chain, &reader, err);
+    }
+    if (code == 0) {
+        request = request_of(buffer, NFT_MSG_GETRULE, family, NLM_F_DUMP, NFTA_RULE_TABLE);
+        code = kernel_ask(kernel, request, visit_rule, &reader, err);
+    }
+    if (code == 0) {
+        reader.capacity = 0;
+        request = request_of(buffer, NFT_MSG_GETSET, family, NLM_F_DUMP, NFTA_SET_TABLE);
+        code = kernel_ask(kernel, request, visit_set, &reader, err);
+    }
+    if (code == 0)
+        *ret = table;
+    return code;
+}
+
+/* Copies a nested data value of exactly len bytes. */
+static bool copy_value(const struct nlattr *nest, void *to, size_t len)
+{
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    if (!nest)
+        return false;
+    nested_attributes(nest, attributes);
+    const struct nlattr *value = attributes[NFTA_DATA_VALUE];
+    if (!value || mnl_attr_get_payload_len(value) != len)
+        return false;
+    memcpy(to, mnl_attr_get_payload(value), len);
+    return true;
+}
+
+static bool copy_verdict(const struct nlattr *nest, struct verdict *ret)
+{
+    const struct nlattr *attributes[ATTRIBUTES_MAX], *verdict[ATTRIBUTES_MAX];
+    if (!nest)
+        return false;
+    nested_attributes(nest, attributes);
+    if (!attributes[NFTA_DATA_VERDICT])
+        return false;
+    nested_attributes(attributes[NFTA_DATA_VERDICT], verdict);
+    ret->is_goto = number_of(verdict[NFTA_VERDICT_CODE]) == (uint32_t)NFT_GOTO;
+    if (ret->is_goto)
+        strncpy(ret->chain, text_of(verdict[NFTA_VERDICT_CHAIN]), sizeof(ret->chain) - 1);
+    return true;
+}
+
+static bool parse_element(const struct nlattr *nest, struct element *element)
+{
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    const struct set_schema *schema = set_schema(element->set);
+    unsigned key_len = set_key_len(element->set, element->family);
+    nested_attributes(nest, attributes);
+    if (!copy_value(attributes[NFTA_SET_ELEM_KEY], element->key, key_len))
+        return false;
+    if (attributes[NFTA_SET_ELEM_KEY_END])
+        copy_value(attributes[NFTA_SET_ELEM_KEY_END], element->key_end, key_len);
+    if (schema->data == DATA_VERDICT)
+        return copy_verdict(attributes[NFTA_SET_ELEM_DATA], &element->verdict);
+    if (schema->data == DATA_NONE)
+        return true;
+    return copy_value(attributes[NFTA_SET_ELEM_DATA], element->data,
+                      set_data_len(element->set, element->family));
+}
+
+void readback_parse_elements(const struct nlmsghdr *message, enum family family, enum set_id set,
+                             readback_element_fn *visit, void *context)
+{
+    const struct nlattr *attributes[ATTRIBUTES_MAX], *nest;
+    message_attributes(message, attributes);
+    if (!attributes[NFTA_SET_ELEM_LIST_ELEMENTS])
+        return;
+    mnl_attr_for_each_nested(nest, attributes[NFTA_SET_ELEM_LIST_ELEMENTS])
+    {
+        struct element element = {.family = family, .set = set};
+        if (parse_element(nest, &element))
+            visit(&element, context);
+    }
+}
+
+struct element_reader {
+    enum family family;
+    enum set_id set;
+    readback_element_fn *visit;
+    void *context;
+};
+
+static int visit_elements(const struct nlmsghdr *message, void *context)
+{
+    struct element_reader *reader = context;
+    readback_parse_elements(message, reader->family, reader->set, reader->visit, reader->context);
+    return 0;
+}
+
+int readback_set(struct kernel *kernel, enum family family, enum set_id set, readback_element_fn *visit,
+                 void *context, struct err *err)
+{
+    char buffer[512];
+    struct element_reader reader = {.family = family, .set = set, .visit = visit, .context = context};
+    struct nlmsghdr *request =
+        request_of(buffer, NFT_MSG_GETSETELEM, family, NLM_F_DUMP, NFTA_SET_ELEM_LIST_TABLE);
+    mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set_schema(set)->name);
+    return kernel_ask(kernel, request, visit_elements, &reader, err);
+}
+
+static void keep_element(const struct element *element, void *context)
+{
+    *(struct element *)context = *element;
+}
+
+int readback_element(struct kernel *kernel, struct element *element, struct err *err)
+{
+    char buffer[1024];
+    struct element found = *element;
+    struct element_reader reader = {
+        .family = element->family, .set = element->set, .visit = keep_element, .context = &found};
+    struct nlmsghdr *request =
+        request_of(buffer, NFT_MSG_GETSETELEM, element->family, 0, NFTA_SET_ELEM_LIST_TABLE);
+    mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set_schema(element->set)->name);
+    struct nlattr *list = mnl_attr_nest_start(request, NFTA_SET_ELEM_LIST_ELEMENTS);
+    struct nlattr *nest = mnl_attr_nest_start(request, NFTA_LIST_ELEM);
+    struct nlattr *key = mnl_attr_nest_start(request, NFTA_SET_ELEM_KEY);
+    mnl_attr_put(request, NFTA_DATA_VALUE, set_key_len(element->set, element->family), element->key);
+    mnl_attr_nest_end(request, key);
+    mnl_attr_nest_end(request, nest);
+    mnl_attr_nest_end(request, list);
+    int code = kernel_ask(kernel, request, visit_elements, &reader, err);
+    if (code == 0)
+        *element = found;
+    return code;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/nftables/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct counted_key key_of(const struct element *element)
+{
+    struct counted_key key = {.family = element->family, .set = element->set};
+    memcpy(key.key, element->key, KEY_MAX);
+    return key;
+}
+
+static struct element element_of(const struct counted_key *key)
+{
+    struct element element = {.family = (enum family)key->family, .set = (enum set_id)key->set};
+    memcpy(element.key, key->key, KEY_MAX);
+    if (set_schema(element.set)->data == DATA_VERDICT)
+        element_set_verdict(&element);
+    return element;
+}
+
+static bool is_kept_for_packets(uint32_t set)
+{
+    return set_schema((enum set_id)set)->data == DATA_VERDICT;
+}
+
+struct chain state_build_chain(const struct counted_chain *counted, struct arena *arena)
+{
+    return counted->is_learn ? rules_build_learn(counted->value, arena)
+                             : rules_build_pick(counted->value, counted->for_node_port, arena);
+}
+
+static void write_chain(const struct counted_chain *counted, struct batch *batch)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct chain chain = state_build_chain(counted, &arena);
+    batch_add_chain(batch, (enum family)counted->key.family, &chain);
+    batch_add_rules(batch, (enum family)counted->key.family, &chain);
+    arena_done(&arena);
+}
+
+static struct counted_chain *find_chain(struct state *state, enum family family, const char *name)
+{
+    struct counted_chain probe = {0}, *found;
+    probe.key.family = family;
+    snprintf(probe.key.name, sizeof(probe.key.name), "%s", name);
+    HASH_FIND(hh, state->chains, &probe.key, sizeof(probe.key), found);
+    if (!found) {
+        found = xcalloc(1, sizeof(*found));
+        found->key = probe.key;
+        HASH_ADD(hh, state->chains, key, sizeof(found->key), found);
+    }
+    return found;
+}
+
+static void use_chain(struct state *state, struct counted_chain *chain, struct batch *batch)
+{
+    chain->count++;
+    if (chain->in_kernel)
+        return;
+    chain->in_kernel = true;
+    if (batch)
+        write_chain(chain, batch);
+}
+
+static void unuse_chain(struct state *state, struct counted_chain *chain)
+{
+    if (--chain->count == 0)
+        state->has_garbage = true;
+}
+
+/* Verdict elements hold their chain for as long as they are in the table, not only while they are counted. */
+static struct counted_chain *pick_chain(struct state *state, const struct counted_key *key)
+{
+    uint32_t value;
+    memcpy(&value, key->key, sizeof(value));
+    if (set_is_source_verdicts((enum set_id)key->set) || !is_kept_for_packets(key->set) ||
+        !value_is_pick(value))
+        return NULL;
+    char name[CHAIN_NAME_MAX];
+    bool for_node_port = set_schema((enum set_id)key->set)->is_for_node_port;
+    struct counted_chain *chain =
+        find_chain(state, (enum family)key->family, rules_value_chain(value, for_node_port, name));
+    chain->value = value;
+    chain->for_node_port = for_node_port;
+    return chain;
+}
+
+static struct counted_chain *learn_chain(struct state *state, const struct element *element)
+{
+    struct counted_chain *chain = find_chain(state, element->family, element->verdict.chain);
+    chain->value = (uint32_t)strtoul(element->verdict.chain + strlen("learn-"), NULL, 10);
+    chain->is_learn = true;
+    return chain;
+}
+
+/* Numbers are few and linger; the rest are many and go at once. */
+static struct counted **table_of(struct state *state, const struct counted_key *key)
+{
+    return is_kept_for_packets(key->set) ? &state->values : &state->shared;
+}
+
+static void count_up(struct state *state, const struct element *element, struct batch *batch)
+{
+    struct counted_key key = key_of(element);
+    struct counted **table = table_of(state, &key), *counted;
+    HASH_FIND(hh, *table, &key, sizeof(key), counted);
+    if (!counted) {
+        counted = xcalloc(1, sizeof(*counted));
+        counted->key = key;
+        HASH_ADD(hh, *table, key, sizeof(counted->key), counted);
+    }
+    counted->count++;
+    if (counted->in_kernel)
+        return;
+    counted->in_kernel = true;
+    struct counted_chain *chain = pick_chain(state, &key);
+    if (chain)
+        use_chain(state, chain, batch);
+    if (batch) {
+        struct element fresh = element_of(&key);
+        batch_add_element(batch, &fresh);
+    }
+}
+
+static void count_down(struct state *state, const struct element *element, struct batch *batch)
+{
+    struct counted_key key = key_of(element);
+    struct counted **table = table_of(state, &key), *counted;
+    HASH_FIND(hh, *table, &key, sizeof(key), counted);
+    if (!counted || --counted->count > 0)
+        return;
+    if (is_kept_for_packets(key.set)) {
+        state->has_garbage = true;
+        return;
+    }
+    if (batch)
+        batch_delete_element(batch, element);
+    HASH_DEL(*table, counted);
+    free(counted);
+}
+
+typedef void count_fn(struct state *state, const struct element *element, struct batch *batch);
+
+/* A number in a map needs its verdict wherever the rules look it up. */
+static void count_value(struct state *state, const struct element *element, count_fn *count,
+                        struct batch *batch)
+{
+    const struct set_schema *schema = set_schema(element->set);
+    struct element verdict = {.family = element->family, .set = schema->verdicts};
+    uint32_t value = element_value(element);
+    memcpy(verdict.key, &value, sizeof(value));
+    if (schema->verdicts)
+        count(state, &verdict, batch);
+    verdict.set = schema->source_verdicts;
+    if (schema->source_verdicts)
+        count(state, &verdict, batch);
+}
+
+static void free_counted(struct counted **table)
+{
+    struct counted *counted, *next;
+    HASH_ITER (hh, *table, counted, next) {
+        HASH_DEL(*table, counted);
+        free(counted);
+    }
+}
+
+void state_done(struct state *state)
+{
+    free_counted(&state->values);
+    free_counted(&state->shared);
+    struct counted_chain *chain, *next_chain;
+    HASH_ITER (hh, state->chains, chain, next_chain) {
+        HASH_DEL(state->chains, chain);
+        free(chain);
+    }
+    struct retired_slot *slot, *next_slot;
+    HASH_ITER (hh, state->retired, slot, next_slot) {
+        HASH_DEL(state->retired, slot);
+        free(slot);
+    }
+    affinity_ids_done(&state->affinity_ids);
+    *state = (struct state){0};
+}
+
+void state_add_entry(struct state *state, const struct element_list *own, const struct element_list *shared,
+                     struct batch *batch)
+{
+    for (uint32_t i = 0; i < own->count; i++) {
+        const struct element *element = &own->list[i];
+        if (set_schema(element->set)->verdicts)
+            count_value(state, element, count_up, batch);
+        if (element->set == SET_AFFINITY_LEARNS)
+            use_chain(state, learn_chain(state, element), batch);
+    }
+    for (uint32_t i = 0; i < shared->count; i++)
+        count_up(state, &shared->list[i], batch);
+}
+
+void state_remove_entry(struct state *state, const struct element_list *own,
+                        const struct element_list *shared, struct batch *batch)
+{
+    for (uint32_t i = 0; i < own->count; i++) {
+        const struct element *element = &own->list[i];
+        if (set_schema(element->set)->verdicts)
+            count_value(state, element, count_down, batch);
+        if (element->set == SET_AFFINITY_LEARNS)
+            unuse_chain(state, learn_chain(state, element));
+    }
+    for (uint32_t i = 0; i < shared->count; i++)
+        count_down(state, &shared->list[i], batch);
+}
+
+static void retire(struct state *state, const struct element *element)
+{
+    struct retired_slot *slot = xcalloc(1, sizeof(*slot));
+    slot->key = key_of(element);
+    HASH_ADD(hh, state->retired, key, sizeof(slot->key), slot);
+}
+
+/* True when the key waits for removal, and is taken off the list. */
+static bool unretire(struct state *state, const struct element *element)
+{
+    if (!state->retired)
+        return false;
+    struct counted_key key = key_of(element);
+    struct retired_slot *slot;
+    HASH_FIND(hh, state->retired, &key, sizeof(key), slot);
+    if (!slot)
+        return false;
+    HASH_DEL(state->retired, slot);
+    free(slot);
+    return true;
+}
+
+static void add_own(struct state *state, const struct element *element, struct batch *batch)
+{
+    if (set_holds_slots(element->set) && unretire(state, element))
+        batch_delete_element(batch, element);
+    batch_add_element(batch, element);
+}
+
+static void remove_own(struct state *state, const struct element *element, struct batch *batch)
+{
+    if (set_holds_slots(element->set))
+        retire(state, element);
+    else
+        batch_delete_element(batch, element);
+}
+
+void state_diff_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                    struct batch *batch)
+{
+    uint32_t o = 0, n = 0;
+    while (o < old->count || n < next->count) {
+        int order = o == old->count ? 1 : n == next->count ? -1 : element_cmp(&old->list[o], &next->list[n]);
+        if (order < 0) {
+            remove_own(state, &old->list[o++], batch);
+        } else if (order > 0) {
+            add_own(state, &next->list[n++], batch);
+        } else {
+            if (!element_same_data(&old->list[o], &next->list[n])) {
+                batch_delete_element(batch, &old->list[o]);
+                batch_add_element(batch, &next->list[n]);
+            }
+            o++;
+            n++;
+        }
+    }
+}
+
+static void collect_slots(struct state *state, struct batch *batch)
+{
+    struct retired_slot *slot, *next;
+    HASH_ITER (hh, state->retired, slot, next) {
+        if (!slot->is_old) {
+            slot->is_old = true;
+            continue;
+        }
+        struct element element = element_of(&slot->key);
+        batch_delete_element(batch, &element);
+        HASH_DEL(state->retired, slot);
+        free(slot);
+    }
+}
+
+static void collect_shared(struct state *state, struct batch *batch)
+{
+    struct counted *counted, *next;
+    HASH_ITER (hh, state->values, counted, next) {
+        if (counted->count > 0)
+            continue;
+        struct element element = element_of(&counted->key);
+        batch_delete_element(batch, &element);
+        struct counted_chain *chain = pick_chain(state, &counted->key);
+        if (chain)
+            chain->count--;
+        HASH_DEL(state->values, counted);
+        free(counted);
+    }
+    struct counted_chain *chain, *next_chain;
+    HASH_ITER (hh, state->chains, chain, next_chain) {
+        if (chain->count > 0)
+            continue;
+        batch_delete_chain(batch, (enum family)chain->key.family, chain->key.name);
+        HASH_DEL(state->chains, chain);
+        free(chain);
+    }
+}
+
+void state_collect(struct state *state, struct batch *batch)
+{
+    collect_slots(state, batch);
+    if (state->has_garbage && !state->is_garbage_old) {
+        state->is_garbage_old = true;
+        return;
+    }
+    if (state->has_garbage)
+        collect_shared(state, batch);
+    state->has_garbage = state->is_garbage_old = false;
+}
+
+bool state_has_garbage(const struct state *state)
+{
+    return state->has_garbage || state->retired;
+}
+
+void state_visit_counted(const struct state *state, counted_visit_fn *visit, void *context)
+{
+    const struct counted *const tables[] = {state->values, state->shared};
+    for (int i = 0; i < 2; i++) {
+        for (const struct counted *counted = tables[i]; counted; counted = counted->hh.next) {
+            struct element element = element_of(&counted->key);
+            visit(&element, context);
+        }
+    }
+}

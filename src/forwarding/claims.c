@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "forwarding/claims.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct claim_key {
+    struct address address; /* unset for a node port */
+    uint16_t port;
+    uint8_t protocol, family;
+};
+
+struct claim {
+    struct claim_key key;
+    const char **owners; /* sorted; the first one serves */
+    uint32_t count;
+    const char *only; /* the storage of owners while there is one: nearly always */
+    UT_hash_handle hh;
+};
+
+static struct claim_key key_of(const struct frontend *frontend)
+{
+    struct claim_key key;
+    memset(&key, 0, sizeof(key));
+    key.address = frontend->address;
+    key.port = frontend->port;
+    key.protocol = frontend->protocol;
+    key.family = (uint8_t)frontend->family;
+    return key;
+}
+
+static struct claim *find(const struct claims *claims, const struct frontend *frontend)
+{
+    struct claim_key key = key_of(frontend);
+    struct claim *claim;
+    HASH_FIND(hh, claims->by_key, &key, sizeof(key), claim);
+    return claim;
+}
+
+const char *claims_winner(const struct claims *claims, const struct frontend *frontend)
+{
+    const struct claim *claim = find(claims, frontend);
+    return claim ? claim->owners[0] : NULL;
+}
+
+static void add_owner(struct claim *claim, const char *owner)
+{
+    uint32_t at = 0;
+    while (at < claim->count && strcmp(claim->owners[at], owner) < 0)
+        at++;
+    if (at < claim->count && strcmp(claim->owners[at], owner) == 0)
+        return;
+    if (claim->count == 0) {
+        claim->owners = &claim->only;
+    } else {
+        const char **owners = xcalloc(claim->count + 1, sizeof(*owners));
+        memcpy(owners, claim->owners, claim->count * sizeof(*owners));
+        if (claim->owners != &claim->only)
+            free(claim->owners);
+        claim->owners = owners;
+        memmove(owners + at + 1, owners + at, (claim->count - at) * sizeof(*owners));
+    }
+    claim->owners[at] = owner;
+    claim->count++;
+}
+
+static void remove_owner(struct claims *claims, struct claim *claim, const char *owner)
+{
+    uint32_t at = 0;
+    while (at < claim->count && strcmp(claim->owners[at], owner) != 0)
+        at++;
+    if (at == claim->count)
+        return;
+    memmove(claim->owners + at, claim->owners + at + 1, (claim->count - at - 1) * sizeof(*claim->owners));
+    if (--claim->count > 0)
+        return;
+    if (claim->owners != &claim->only)
+        free(claim->owners);
+    HASH_DEL(claims->by_key, claim);
+    free(claim);
+}
+
+static bool entry_claims(const struct entry *entry, const struct frontend *frontend)
+{
+    struct claim_key key = key_of(frontend);
+    for (uint32_t i = 0; entry && i < entry->frontend_count; i++) {
+        struct claim_key other = key_of(&entry->frontends[i]);
+        if (memcmp(&key, &other, sizeof(key)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void withdraw(struct claims *claims, const char *owner, const struct frontend *frontend,
+                     claims_moved_fn *moved, void *context)
+{
+    struct claim *claim = find(claims, frontend);
+    if (!claim)
+        return;
+    const char *heir = claim->count > 1 && strcmp(claim->owners[0], owner) == 0 ? claim->owners[1] : NULL;
+    remove_owner(claims, claim, owner);
+    if (heir)
+        moved(context, heir);
+}
+
+static void put_in(struct claims *claims, const char *owner, struct frontend *frontend,
+                   claims_moved_fn *moved, claims_lost_fn *lost, void *context)
+{
+    struct claim *claim = find(claims, frontend);
+    if (!claim) {
+        claim = xcalloc(1, sizeof(*claim));
+        claim->key = key_of(frontend);
+        HASH_ADD(hh, claims->by_key, key, sizeof(claim->key), claim);
+    }
+    const char *before = claim->count ? claim->owners[0] : NULL;
+    add_owner(claim, owner);
+    frontend->is_shadowed = claim->owners[0] != owner && strcmp(claim->owners[0], owner) != 0;
+    if (frontend->is_shadowed) {
+        claims->shadowed++;
+        lost(context, frontend, owner, claim->owners[0]);
+    } else if (before && strcmp(before, owner) != 0) {
+        moved(context, before);
+    }
+}
+
+void claims_update(struct claims *claims, const char *owner, const struct entry *old, struct entry *next,
+                   claims_moved_fn *moved, claims_lost_fn *lost, void *context)
+{
+    for (uint32_t i = 0; old && i < old->frontend_count; i++) {
+        claims->shadowed -= old->frontends[i].is_shadowed;
+        if (!entry_claims(next, &old->frontends[i]))
+            withdraw(claims, owner, &old->frontends[i], moved, context);
+    }
+    for (uint32_t i = 0; next && i < next->frontend_count; i++)
+        put_in(claims, owner, &next->frontends[i], moved, lost, context);
+}
+
+void claims_done(struct claims *claims)
+{
+    struct claim *claim, *next;
+    HASH_ITER (hh, claims->by_key, claim, next) {
+        HASH_DEL(claims->by_key, claim);
+        if (claim->owners != &claim->only)
+            free(claim->owners);
+        free(claim);
+    }
+    *claims = (struct claims){0};
+}

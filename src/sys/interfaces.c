@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "sys/interfaces.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct interface_watch {
+    uv_poll_t poll;
+    int fd;
+    interface_changed_fn *changed;
+    void *context;
+};
+
+static int open_socket(uint32_t groups, int *ret, struct err *err)
+{
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return err_set(err, errno, "cannot open a route netlink socket: %s", strerror(errno));
+    *ret = steal_fd(&fd);
+    return 0;
+}
+
+static bool take_address(const struct nlmsghdr *message, struct address *ret)
+{
+    const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute, *address = NULL, *local = NULL;
+    char interface[IF_NAMESIZE];
+    if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6)
+        return false;
+    if (if_indextoname(header->ifa_index, interface) && strcmp(interface, "kube-ipvs0") == 0)
+        return false;
+    mnl_attr_for_each(attribute, message, sizeof(*header))
+    {
+        if (mnl_attr_get_type(attribute) == IFA_ADDRESS)
+            address = attribute;
+        if (mnl_attr_get_type(attribute) == IFA_LOCAL)
+            local = attribute; /* on a point-to-point link IFA_ADDRESS is the other end */
+    }
+    const struct nlattr *own = local ? local : address;
+    enum family family = header->ifa_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+    if (!own || mnl_attr_get_payload_len(own) != (family == FAMILY_IPV4 ? 4 : 16))
+        return false;
+    *ret = address_from_wire(family, mnl_attr_get_payload(own));
+    return !address_is_loopback(ret) && !(family == FAMILY_IPV6 && address_is_link_local(ret));
+}
+
+static int order(const void *a, const void *b)
+{
+    return address_cmp(a, b);
+}
+
+static void finish(struct interface_addresses *addresses)
+{
+    uint32_t kept = 0;
+    if (addresses->count > 1)
+        qsort(addresses->list, addresses->count, sizeof(*addresses->list), order);
+    for (uint32_t i = 0; i < addresses->count; i++)
+        if (kept == 0 || address_cmp(&addresses->list[kept - 1], &addresses->list[i]) != 0)
+            addresses->list[kept++] = addresses->list[i];
+    addresses->count = kept;
+}
+
+int interface_addresses_read(struct interface_addresses *ret, struct err *err)
+{
+    cleanup_close int fd = -1;
+    char buffer[32768];
+    struct interface_addresses found = {0};
+    uint32_t capacity = 0;
+    int code = open_socket(0, &fd, err);
+    if (code < 0)
+        return code;
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    request->nlmsg_type = RTM_GETADDR;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    mnl_nlmsg_put_extra_header(request, sizeof(struct ifaddrmsg));
+    if (send(fd, request, request->nlmsg_len, 0) < 0)
+        return err_set(err, errno, "cannot ask for the interfaces' addresses: %s", strerror(errno));
+    for (;;) {
+        ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            free(found.list);
+            return err_set(err, errno, "cannot read the interfaces' addresses: %s", strerror(errno));
+        }
+        int left = (int)got;
+        for (const struct nlmsghdr *message = (const void *)buffer; mnl_nlmsg_ok(message, left);
+             message = mnl_nlmsg_next(message, &left)) {
+            if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) {
+                finish(&found);
+                *ret = found;
+                return 0;
+            }
+            if (found.count == capacity) {
+                capacity = capacity ? capacity * 2 : 16;
+                found.list = xrealloc(found.list, capacity * sizeof(*found.list));
+            }
+            if (message->nlmsg_type == RTM_NEWADDR && take_address(message, &found.list[found.count]))
+                found.count++;
+        }
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct interface_watch *watch = poll->data;
+    char buffer[8192];
+    while (recv(watch->fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+        ;
+    watch->changed(watch->context);
+}
+
+int interface_watch_open(struct interface_watch **ret, uv_loop_t *loop, interface_changed_fn *changed,
+                         void *context, struct err *err)
+{
+    int fd;
+    int code = open_socket(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, &fd, err);
+    if (code < 0)
+        return code;
+    struct interface_watch *watch = xcalloc(1, sizeof(*watch));
+    *watch = (struct interface_watch){.fd = fd, .changed = changed, .context = context};
+    uv_poll_init(loop, &watch->poll, fd);
+    watch->poll.data = watch;
+    uv_poll_start(&watch->poll, UV_READABLE, on_readable);
+    *ret = watch;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void interface_watch_close(struct interface_watch *watch)
+{
+    if (!watch)
+        return;
+    uv_poll_stop(&watch->poll);
+    close(watch->fd);
+    uv_close((uv_handle_t *)&watch->poll, on_closed);
+}

@@ -1,0 +1,43 @@
+"""One lab for the whole session. Tests get it as `lab`, and a Prober over it as `prober`."""
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import lab as labs   # noqa: E402
+import probe         # noqa: E402
+import proxy         # noqa: E402
+
+
+def pytest_configure(config):
+    """SIGTERM ends a run as Ctrl-C does, so that the fixtures still take their namespaces down."""
+    def interrupt(_number, _frame):
+        raise KeyboardInterrupt("SIGTERM")
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    reason = labs.missing()
+    if reason:
+        pytest.skip(reason)
+    if not os.access(labs.binary(), os.X_OK):
+        pytest.fail(f"no fairlead at {labs.binary()}: build it first, or name one in $FAIRLEAD")
+    with labs.Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def prober(lab):
+    return probe.Prober(lab)
+
+
+@pytest.fixture(scope="module")
+def cluster(lab):
+    """fairlead with the lab's usual flags on every node, over an empty folder (but for nodes and service ranges)."""
+    with proxy.Cluster(lab) as made:
+        yield made
