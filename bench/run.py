@@ -7,8 +7,8 @@
     bench/run.py --kinds replace,policy      these changes only
     bench/run.py --measures connections      one measure only
 
-Prints a table and writes bench/results/NAME.json. The exit status is 1 when the daemon failed to do what was measured;
-a target that is missed is only said.
+Prints a table and writes bench/results/NAME.json. The exit status is 1 when the daemon failed to do what
+was measured; a target that is missed is only said.
 """
 import argparse
 import json
@@ -36,14 +36,15 @@ def options_parse():
         def parse(text):
             wrong = set(text.split(",")) - set(allowed)
             if wrong:
-                raise argparse.ArgumentTypeError(f"{', '.join(sorted(wrong))}: choose from {', '.join(allowed)}")
+                raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: choose from {', '.join(allowed)}")
             return text.split(",")
         return parse
 
     def numbers(text):
         return [int(word.replace("_", "")) for word in text.split(",") if word]
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=numbers, default=[1000, 10000, 100000], help="numbers of services")
     parser.add_argument("--forms", type=words(["json", "yaml"]), default=["json", "yaml"],
                         help="forms of manifests; changes are measured with the first")
@@ -53,8 +54,8 @@ def options_parse():
     parser.add_argument("--connect-sizes", type=numbers, default=[10, 10000])
     parser.add_argument("--samples", type=int, help="changes of each kind (500)")
     parser.add_argument("--repeat", type=int, help="first programmings of each size (3)")
-    parser.add_argument("--rounds", type=int, help="rounds over the connection targets (7)")
-    parser.add_argument("--round-ms", type=int, help="length of a visit to one target (1000)")
+    parser.add_argument("--rounds", type=int, help="rounds over the connection targets (25)")
+    parser.add_argument("--round-ms", type=int, help="length of a visit to one target (250)")
     parser.add_argument("--idle-s", type=int, help="length of the idle measure (30)")
     parser.add_argument("--settle-ms", type=int, default=20, help="quiet time wanted after each change")
     parser.add_argument("--watch", choices=["poll", "event"], default="poll",
@@ -66,11 +67,11 @@ def options_parse():
     parser.add_argument("--daemon", type=Path, help="the program (BUILD/fairlead)")
     parser.add_argument("--helpers", type=Path, help="the measuring programs (BUILD/bench)")
     parser.add_argument("--work", default="/dev/shm" if os.path.isdir("/dev/shm") else None,
-                        help="where the manifests go for the time of the run (/dev/shm: a rename costs little there)")
+                        help="where the manifests lie during the run (/dev/shm: a rename costs little there)")
     parser.add_argument("--name", default=time.strftime("%Y-%m-%d-%H%M%S"), help="of the result file")
     options = parser.parse_args()
-    for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 7, 3), ("round_ms", 1000, 300),
-                             ("idle_s", 30, 5)]:
+    for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 25, 8),
+                             ("round_ms", 250, 150), ("idle_s", 30, 5)]:
         if getattr(options, key) is None:
             setattr(options, key, quick if options.quick else full)
     return options
@@ -86,8 +87,9 @@ def machine():
            if line.startswith("model name")]
     commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], text=True,
                             capture_output=True)
-    return {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "kernel": platform.release(), "cpu": cpu[0] if cpu else "",
-            "cpus": os.cpu_count(), "load": os.getloadavg(), "commit": commit.stdout.strip()}
+    return {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "kernel": platform.release(),
+            "cpu": cpu[0] if cpu else "", "cpus": os.cpu_count(), "load": os.getloadavg(),
+            "commit": commit.stdout.strip()}
 
 
 def say(text):
@@ -109,7 +111,8 @@ def measure_all(options, tools, work, result):
     for size in options.sizes:
         for form in options.forms:
             if set(options.measures) & {"start", "idle", "changes", "restart"}:
-                attempt(result, f"{size} {form}", lambda: sizes.run(size, form, is_full=form == options.forms[0]))
+                attempt(result, f"{size} {form}",
+                        lambda: sizes.run(size, form, is_full=form == options.forms[0]))
     if "connections" in options.measures:
         found = attempt(result, "connections", lambda: measure.connect_sizes(tools, work, options, say))
         if found:
@@ -118,8 +121,9 @@ def measure_all(options, tools, work, result):
         found = attempt(result, "program size", lambda: measure.program_size(tools.daemon, work))
         if found:
             result["program_bytes"] = found
-    # The place of the peer: with KUBE_PROXY_BIN (and a kube-apiserver in KUBEBUILDER_ASSETS) the same sizes, plans and
-    # targets would run against kube-proxy in a World of its own, alive at the same time, its rounds interleaved.
+    # The place of the peer: with KUBE_PROXY_BIN (and a kube-apiserver in KUBEBUILDER_ASSETS) the same sizes,
+    # plans and targets would run against kube-proxy in a World of its own, alive at the same time, its rounds
+    # interleaved.
     if os.environ.get("KUBE_PROXY_BIN"):
         say("KUBE_PROXY_BIN is set, but the side by side with kube-proxy is not written yet")
 

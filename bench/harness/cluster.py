@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A cluster as a folder of manifests, and the changes made to it as plans (see bench/plan.h).
 
-Most services lie in files of a hundred. Those that will change ("victims") have small files of their own, one for the
-Service and one for its EndpointSlice. Slot 0 of each service is on node n1, the node measured; slot k on n(k+1).
+Most services lie in files of a hundred. Those that will change ("victims") have small files of their own, one
+for the Service and one for its EndpointSlice. Slot 0 of each service is on node n1, the node measured, slot k
+on n(k+1).
 """
 import json
 from ipaddress import IPv4Address
@@ -36,15 +37,16 @@ class Service:
     def service(self):
         port = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": POD_PORT}
         spec = {"type": "ClusterIP", "clusterIP": self.cluster_ip, "clusterIPs": [self.cluster_ip],
-                "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": self.internal,
-                "sessionAffinity": self.affinity, "ports": [port]}
+                "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+                "internalTrafficPolicy": self.internal, "sessionAffinity": self.affinity, "ports": [port]}
         if self.affinity == "ClientIP":
             spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10800}}
         if self.node_port:
             spec.update(type="NodePort", externalTrafficPolicy=self.external)
             port["nodePort"] = self.node_port
         return {"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": self.name, "namespace": "default", "labels": {"app": self.name}}, "spec": spec}
+                "metadata": {"name": self.name, "namespace": "default", "labels": {"app": self.name}},
+                "spec": spec}
 
     def slice(self):
         return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
@@ -101,7 +103,8 @@ class Cluster:
         self.fresh = FRESH_ENDPOINTS
         bulk = size - victims - doors
         elevens = ELEVENS if victims else 0
-        self.bulk = [self._make(f"s{index:06d}", index, ENDPOINTS + (index < elevens)) for index in range(bulk)]
+        self.bulk = [self._make(f"s{index:06d}", index, ENDPOINTS + (index < elevens))
+                     for index in range(bulk)]
         self.victims = [self._make(f"victim-{k:03d}", bulk + k) for k in range(victims)]
         self.doors = [self._make(f"door-{k:03d}", bulk + victims + k) for k in range(doors)]
         for k, door in enumerate(self.doors):
@@ -134,7 +137,8 @@ class Cluster:
         for start in range(0, len(self.bulk), SERVICES_PER_FILE):
             objects = [one for service in self.bulk[start:start + SERVICES_PER_FILE]
                        for one in (service.service(), service.slice())]
-            total += self.path(folder, f"bulk-{start // SERVICES_PER_FILE:05d}").write_text(render(objects, self.form))
+            path = self.path(folder, f"bulk-{start // SERVICES_PER_FILE:05d}")
+            total += path.write_text(render(objects, self.form))
         for service in self.victims + self.doors:
             total += self.write_service(folder, service) + self.write_slice(folder, service)
         return total
@@ -248,7 +252,7 @@ GROUPS = {
 
 
 def plan_group(cluster, world, group, samples):
-    """A plan with `samples` changes of each kind of the group, going round the victims; every victim is visited an
+    """A plan with `samples` changes of each kind of the group, going round the victims; each is visited an
     even number of times, so that what was toggled is as before."""
     function, kinds = GROUPS[group]
     services = cluster.doors if group == "external" else cluster.victims

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The measures. Each proves with connections that the daemon did the work, and raises Fault when it did not."""
+"""The measures. Each proves with connections that the daemon did the work, and raises Fault when not."""
 import json
 import random
 import shutil
 import statistics
-import subprocess
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from .world import POD_PORT, World, run, wait_quiet
 # More services checked would only lengthen the run: one that is missing shows in the number of elements.
 CHECKED = 100
 
-# A change during which daemon or prober waited longer than this for a CPU is called disturbed: others were running.
+# A change during which daemon or prober waited longer than this for a CPU is called disturbed: others ran.
 WAITED_NS = 50_000
 
 
@@ -48,8 +47,8 @@ def first_programming(world, cluster, timeout_s):
 
 
 def restart(world, cluster, timeout_s):
-    """The daemon ends, one slice changes meanwhile, and it starts again beside its own rules. Adopted means: the change
-    is in force. All the while connections must be answered, by the old endpoints or by the new ones."""
+    """The daemon ends, one slice changes meanwhile, and it starts again beside its own rules. Adopted means:
+    the change is in force. All the while connections must be answered, by old endpoints or by new ones."""
     world.stop()
     victim = cluster.victims[0]
     victim.endpoints = [(cluster.fresh_address(), node) for _, node in victim.endpoints]
@@ -84,7 +83,8 @@ def summarize(kind, samples):
     calm = [one["commit_ns"] for one in samples if one["waited_ns"] < WAITED_NS]
     return {
         "kind": kind, "samples": len(samples),
-        "p50_us": quantile(commits, 0.5) / 1e3, "p99_us": quantile(commits, 0.99) / 1e3, "max_us": max(commits) / 1e3,
+        "p50_us": quantile(commits, 0.5) / 1e3, "p99_us": quantile(commits, 0.99) / 1e3,
+        "max_us": max(commits) / 1e3,
         "disturbed": len(samples) - len(calm), "calm_p99_us": quantile(calm, 0.99) / 1e3 if calm else None,
         "call_p50_us": quantile([one["call_ns"] for one in samples], 0.5) / 1e3,
         "first_packet_p50_us": quantile([one["first_packet_ns"] for one in samples], 0.5) / 1e3,
@@ -116,8 +116,9 @@ def one_change(world, cluster, group, samples, options):
 
 
 def memory(pid):
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    return {key: int(fields[name].split()[0]) for key, name in [("peak_kib", "VmHWM"), ("resident_kib", "VmRSS")]}
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {"peak_kib": int(fields["VmHWM"].split()[0]), "resident_kib": int(fields["VmRSS"].split()[0])}
 
 
 def program_size(daemon, work):
@@ -128,11 +129,11 @@ def program_size(daemon, work):
 
 
 def connections(worlds, rounds, round_ms, tools):
-    """worlds: [(size, world, cluster or None)], all alive. Visits every target in turns: a pod directly, the first and
-    the last service. Returns medians per target and medians of ratios within each round.
+    """worlds: [(size, world, cluster or None)], all alive. Visits every target in turns: a pod directly, the
+    first and the last service. Returns medians per target and medians of ratios within each round.
 
-    No pod belongs to two targets: TCP's timestamps depend on the address that the client connects to, so a pod's
-    TIME_WAIT left by one target would refuse the same source port coming from another, for a second."""
+    No pod belongs to two targets: TCP's timestamps depend on the address that the client connects to, so the
+    TIME_WAIT of a pod left by one target would refuse the same source port coming from another, for a second."""
     targets, pairs = [], []
 
     def add(label, world, at, first, count):
@@ -143,7 +144,8 @@ def connections(worlds, rounds, round_ms, tools):
         pod = cluster.bulk[len(cluster.bulk) // 2].endpoints[0][0] if cluster else "10.129.0.0"
         direct = add(f"direct@{size}", world, f"{pod}:{POD_PORT}", pod, 1)
         for name, service in (("first", cluster.bulk[0]), ("last", cluster.last)) if cluster else ():
-            label = add(f"{name}@{size}", world, f"{service.cluster_ip}:80", service.endpoints[0][0], ENDPOINTS)
+            label = add(f"{name}@{size}", world, f"{service.cluster_ip}:80", service.endpoints[0][0],
+                        ENDPOINTS)
             pairs.append((label, direct))
     firsts = [f"first@{size}" for size, _, cluster in worlds if cluster]
     pairs += [(label.replace("first", "last"), firsts[0]) for label in firsts[1:]]
@@ -156,11 +158,12 @@ def connections(worlds, rounds, round_ms, tools):
         by_target.setdefault(visit["target"], {})[visit["round"]] = visit
     medians = {label: {key: statistics.median(visit[key] for visit in own.values())
                        for key in ("per_second", "p50_ns", "p99_ns")} for label, own in by_target.items()}
-    ratios = [{"target": a, "beside": b,
-               "per_second": statistics.median(by_target[a][r]["per_second"] / by_target[b][r]["per_second"]
-                                               for r in by_target[a]),
-               "p50": statistics.median(by_target[a][r]["p50_ns"] / by_target[b][r]["p50_ns"] for r in by_target[a])}
-              for a, b in pairs]
+
+    def ratio(a, b, key):
+        return statistics.median(by_target[a][r][key] / by_target[b][r][key] for r in by_target[a])
+
+    ratios = [{"target": a, "beside": b, "per_second": ratio(a, b, "per_second"),
+               "p50": ratio(a, b, "p50_ns")} for a, b in pairs]
     return {"rounds": rounds, "round_ms": round_ms, "targets": medians, "ratios": ratios}
 
 

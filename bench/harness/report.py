@@ -84,17 +84,20 @@ def rest_rows(entry):
     name = f"{entry['size']} {entry['form']}"
     if "idle" in entry:
         spent = entry["idle"]
-        yield judged(f"{name}: CPU while idle for {spent['seconds']} s", spent["cpu_ns"] / 1e9, IDLE_CPU_S, "ms", 1e3, 3)
-        yield row(f"{name}: idle ticks, voluntary switches", f"{spent['ticks']}, {spent['voluntary_switches']}")
+        yield judged(f"{name}: CPU while idle for {spent['seconds']} s", spent["cpu_ns"] / 1e9, IDLE_CPU_S,
+                     "ms", 1e3, 3)
+        yield row(f"{name}: idle ticks, voluntary switches",
+                  f"{spent['ticks']}, {spent['voluntary_switches']}")
     if "memory" in entry:
         yield judged(f"{name}: peak memory, all changes included", entry["memory"]["peak_kib"],
                      PEAK_KIB.get(entry["size"]), "MiB", 1 / MIB)
     if "restart" in entry:
         again = entry["restart"]
-        yield row(f"{name}: restart to a change made meanwhile", f"{again['first_connection_ns'] / 1e9:.3f} s, "
-                  f"{again['commits']} commits, CPU {again['cpu_ns'] / 1e9:.3f} s")
-        yield row(f"{name}: connections unanswered during restart", f"{again['lost']} of {again['attempts']}", "0",
-                  "missed" if again["lost"] else "met")
+        yield row(f"{name}: restart to a change made meanwhile",
+                  f"{again['first_connection_ns'] / 1e9:.3f} s, {again['commits']} commits, "
+                  f"CPU {again['cpu_ns'] / 1e9:.3f} s")
+        yield row(f"{name}: connections unanswered during restart", f"{again['lost']} of {again['attempts']}",
+                  "0", "missed" if again["lost"] else "met")
 
 
 def connection_rows(measured):
@@ -105,7 +108,8 @@ def connection_rows(measured):
         is_flat = ratio["beside"].startswith("first")
         yield judged(f"new connections, {ratio['target']} beside {ratio['beside']}", ratio["per_second"],
                      FLAT if is_flat else None, "x", digits=3, above=True)
-    yield row("new connections beside kube-proxy's nftables mode", "not measured", "within 5 % at 10, better at 10000")
+    yield row("new connections beside kube-proxy's nftables mode", "not measured",
+              "within 5 % at 10, better at 10000")
 
 
 def rows(result):
@@ -116,7 +120,8 @@ def rows(result):
     if "connections" in result:
         yield from connection_rows(result["connections"])
     if "program_bytes" in result:
-        yield judged("program size, stripped", result["program_bytes"], PROGRAM_BYTES, "MiB", 1 / 1024 / 1024, 2)
+        yield judged("program size, stripped", result["program_bytes"], PROGRAM_BYTES, "MiB", 1 / 1024 / 1024,
+                     2)
     for fault in result["faults"]:
         yield row(fault["where"], "FAILED", "", "failed")
 

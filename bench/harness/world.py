@@ -3,10 +3,11 @@
 
     client 10.255.0.2, 192.0.2.2  --  node (the daemon)  --  pods: the whole of 10.128.0.0/9 on one loopback
 
-A connection to a ClusterIP leaves with 10.255.0.2, which is inside --cluster-cidr, so it is not masqueraded and pays
-what a pod's connection pays; one to a node port leaves with 192.0.2.2, from outside. Addresses of services are routed
-to the pods' namespace too, where nobody listens at their ports: as long as the node has no rule for a service a
-connection is refused at once. (A node without a route would answer by ICMP, of which the kernel sends one a second.)
+A connection to a ClusterIP leaves with 10.255.0.2, which is inside --cluster-cidr, so it is not masqueraded
+and pays what a pod's connection pays; one to a node port leaves with 192.0.2.2, from outside. Addresses of
+services are routed to the pods' namespace too, where nobody listens at their ports: as long as the node has no
+rule for a service a connection is refused at once. (A node without a route would answer by ICMP, of which the
+kernel sends one a second.)
 """
 import json
 import os
@@ -33,7 +34,8 @@ class Tools:
         self.realtime = realtime
         self.daemon = Path(daemon).resolve()
         self.helpers = Path(helpers).resolve()
-        for path in [self.daemon] + [self.helper(n) for n in ("startup", "changes", "connections", "pods", "rules")]:
+        names = ("startup", "changes", "connections", "pods", "rules")
+        for path in [self.daemon] + [self.helper(name) for name in names]:
             if not os.access(path, os.X_OK):
                 raise Fault(f"{path} is missing: build first")
 
@@ -41,8 +43,8 @@ class Tools:
         return self.helpers / f"bench-{name}"
 
     def ahead(self):
-        """For preexec_fn, inherited by the daemon: on a machine that is busy with other things too, ours runs at once.
-        The niceness alone would let the others finish their time slices of some milliseconds first."""
+        """For preexec_fn, inherited by the daemon: on a machine that is busy with other things, ours runs at once.
+        Niceness alone would let the others finish their time slices of some milliseconds first."""
         if self.realtime:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
@@ -50,12 +52,13 @@ class Tools:
 def run(*command, check=True, **options):
     done = subprocess.run([str(word) for word in command], text=True, capture_output=True, **options)
     if check and done.returncode != 0:
-        raise Fault(f"{Path(str(command[0])).name}: {done.stderr.strip() or done.stdout.strip() or done.returncode}")
+        words = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
+        raise Fault(f"{Path(str(command[0])).name}: {words}")
     return done
 
 
 def wait_quiet(limit_s=5):
-    """Waits until the machine does nothing else: builds, and the kernel's own tidying after a big rule set."""
+    """Waits until the machine does nothing else: builds, or the kernel's own tidying after a big rule set."""
 
     def busy():
         fields = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -120,12 +123,14 @@ class World:
         node, client, pods = (self.ns(part) for part in ("node", "client", "pods"))
         for name in (node, client, pods):
             run("ip", "netns", "add", name)
-        run("ip", "link", "add", "to-client", "netns", node, "type", "veth", "peer", "name", "eth0", "netns", client)
-        run("ip", "link", "add", "to-pods", "netns", node, "type", "veth", "peer", "name", "eth0", "netns", pods)
+        for peer, link in ((client, "to-client"), (pods, "to-pods")):
+            run("ip", "link", "add", link, "netns", node, "type", "veth",
+                "peer", "name", "eth0", "netns", peer)
         for name, words in [
             (node, "addr add 192.0.2.1/24 dev to-client"), (node, "addr add 10.255.0.1/24 dev to-client"),
-            (node, "addr add 10.254.0.1/24 dev to-pods"), (node, "link set lo up"), (node, "link set to-client up"),
-            (node, "link set to-pods up"), (node, f"route add {CLUSTER_CIDR} via 10.254.0.2"),
+            (node, "addr add 10.254.0.1/24 dev to-pods"), (node, "link set lo up"),
+            (node, "link set to-client up"), (node, "link set to-pods up"),
+            (node, f"route add {CLUSTER_CIDR} via 10.254.0.2"),
             (node, f"route add {SERVICE_CIDR} via 10.254.0.2"),
             (client, "addr add 192.0.2.2/24 dev eth0"), (client, "addr add 10.255.0.2/24 dev eth0"),
             (client, "link set lo up"), (client, "link set eth0 up"),
@@ -150,13 +155,14 @@ class World:
             raise Fault("the pods do not start")
 
     def start(self, step, timeout_s):
-        """Starts the daemon and waits until `step` (a line of a plan) holds. Returns what bench-startup measured."""
+        """Starts the daemon and waits until `step` (a line of a plan) holds. Returns the starter's figures."""
         plan = self.folder / "start.plan"
         plan.write_text(step + "\n")
         command = [self.tools.helper("startup"), "--node-ns", self.ns_path("node"), "--client-ns",
                    self.ns_path("client"), "--log", self.log, "--plan", plan, "--timeout", timeout_s,
-                   self.tools.daemon, "standalone", "--manifests", self.manifests, "--hostname-override", "n1",
-                   "--proxy-mode", "nftables", "--cluster-cidr", CLUSTER_CIDR, "--nodeport-addresses", "192.0.2.0/24",
+                   self.tools.daemon, "standalone", "--manifests", self.manifests,
+                   "--hostname-override", "n1", "--proxy-mode", "nftables",
+                   "--cluster-cidr", CLUSTER_CIDR, "--nodeport-addresses", "192.0.2.0/24",
                    "--healthz-bind-address", "127.0.0.1:10256", "--metrics-bind-address", METRICS,
                    "--control-socket", self.socket]
         self.starter = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
@@ -202,7 +208,8 @@ class World:
         """What the daemon says of itself; it must say that it is ready."""
         done = self.inside("node", self.tools.daemon, "status", "--control-socket", self.socket, check=False)
         if done.returncode != 0:
-            raise Fault(f"`fairlead status` says {done.returncode} though connections are served: {done.stderr.strip()}")
+            raise Fault(f"`fairlead status` ends with {done.returncode} though connections are served: "
+                        f"{done.stderr.strip()}")
         return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
 
     def turns(self):
@@ -220,8 +227,8 @@ class World:
     def changes(self, plan, watch, settle_ms, timeout_s=1800):
         """Carries a plan out; one dict per change."""
         done = run(self.tools.helper("changes"), "--node-ns", self.ns_path("node"), "--client-ns",
-                   self.ns_path("client"), "--pid", self.pid, "--watch", watch, "--settle-ms", settle_ms, plan,
-                   check=False, timeout=timeout_s, preexec_fn=self.tools.ahead)
+                   self.ns_path("client"), "--pid", self.pid, "--watch", watch, "--settle-ms", settle_ms,
+                   plan, check=False, timeout=timeout_s, preexec_fn=self.tools.ahead)
         samples = [json.loads(line) for line in done.stdout.splitlines()]
         if done.returncode != 0:
             raise Fault(f"{done.stderr.strip()}\n{self.log_tail()}")

@@ -241,6 +241,8 @@ static void finish_list(struct reader *reader, struct list *list)
     const char *fault = missing_type(&document);
     if (reader->tape.fault.sentence)
         fault = reader->tape.fault.sentence;
+    else if (!fault && tape_get(&reader->tape, &reader->tape.nodes[0], "items"))
+        fault = "items: the key is given twice";
     else if (!fault && !is_list_kind(list->kind))
         fault = arena_printf(&list->arena, "kind \"%s\" has no field \"items\"", list->kind);
     if (fault)

@@ -48,7 +48,8 @@ static char *put_utf8(char *to, unsigned long code)
 
 char *surrogates_join(const char *bytes, size_t *len)
 {
-    if (*len == 0 || !is_json(bytes, *len) || (!memmem(bytes, *len, "\\ud", 3) && !memmem(bytes, *len, "\\uD", 3)))
+    if (!bytes || !is_json(bytes, *len) ||
+        (!memmem(bytes, *len, "\\ud", 3) && !memmem(bytes, *len, "\\uD", 3)))
         return NULL;
     const char *end = bytes + *len;
     char *joined = xmalloc(*len), *to = joined;

@@ -289,7 +289,8 @@ const struct tape_node *tape_resolve(const struct tape *tape, uint32_t node)
     return at;
 }
 
-const struct tape_node *tape_get(const struct tape *tape, const struct tape_node *node, const char *key)
+static const struct tape_node *find(const struct tape *tape, const struct tape_node *node, const char *key,
+                                    int (*compare)(const char *, const char *))
 {
     if (node->kind != TAPE_MAPPING)
         return NULL;
@@ -297,18 +298,24 @@ const struct tape_node *tape_get(const struct tape *tape, const struct tape_node
     for (uint32_t i = 0; i < node->count; i++) {
         const struct tape_node *name = tape_resolve(tape, at);
         uint32_t value = tape_next(tape, at);
-        if (name->kind == TAPE_SCALAR && strcasecmp(name->text, key) == 0)
+        if (name->kind == TAPE_SCALAR && compare(name->text, key) == 0)
             return tape_resolve(tape, value);
         at = tape_next(tape, value);
     }
     return NULL;
 }
 
+const struct tape_node *tape_get(const struct tape *tape, const struct tape_node *node, const char *key)
+{
+    return find(tape, node, key, strcmp);
+}
+
+/* Case does not count: upstream's path for loadBalancerSourceRanges has a capital L. */
 static const struct tape_node *locate_child(const struct tape *tape, const struct tape_node *up,
                                             const struct path *path)
 {
     if (path->name || path->key)
-        return tape_get(tape, up, path->name ? path->name : path->key);
+        return find(tape, up, path->name ? path->name : path->key, strcasecmp);
     if (up->kind != TAPE_SEQUENCE || path->index >= up->count)
         return NULL;
     uint32_t at = tape_index(tape, up) + 1;

@@ -83,7 +83,7 @@ static inline uint32_t tape_index(const struct tape *tape, const struct tape_nod
 {
     return (uint32_t)(node - tape->nodes);
 }
-/* The value under a key in a mapping, NULL when node is no mapping or has no such key. Case counts not. */
+/* The value under a key in a mapping, NULL when node is no mapping or has no such key. */
 const struct tape_node *tape_get(const struct tape *tape, const struct tape_node *node, const char *key);
 /* The node at a path, or the deepest that there is on the way to it. NULL for an empty tape. */
 const struct tape_node *tape_locate(const struct tape *tape, const struct path *path);

@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "daemon/commands.h"
-#include "sys/file.h"
+#include "sys/read_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,7 +53,7 @@ int check_main(int argc, char *const *argv)
         struct err err;
         cleanup_free char *bytes = NULL;
         size_t len;
-        if (file_read(argv[i], DOCUMENTS_FILE_MAX, &bytes, &len, &err) < 0) {
+        if (read_file_whole(argv[i], DOCUMENTS_FILE_MAX, &bytes, &len, &err) < 0) {
             printf("%s\n", err.text);
             tally.refused++;
             continue;

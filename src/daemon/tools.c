@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/cleanup.h"
 #include "daemon/standalone.h"
+#include "forwarding/describe.h"
+#include "forwarding/explain.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,11 +37,125 @@ static int status(struct standalone *standalone, int argc, char *const *argv, st
     return is_pending ? err_set(err, EAGAIN, "not in sync") : 0;
 }
 
+static struct explain_world world_of(const struct standalone *standalone)
+{
+    const struct dataplane_node *node = &standalone->sync.node.dataplane;
+    return (struct explain_world){
+        .store = standalone->store,
+        .claims = &standalone->sync.claims,
+        .node = &standalone->sync.node.view,
+        .node_name = standalone->options.node_name,
+        .node_port_addresses = node->node_port_addresses,
+        .node_port_address_count = node->node_port_address_count,
+        .service_cidrs = node->service_cidrs,
+        .service_cidr_count = node->service_cidr_count,
+    };
+}
+
+static int parse_question(int argc, char *const *argv, struct explain_question *ret, struct err *err)
+{
+    if (argc != 1 && !(argc == 3 && strcmp(argv[1], "--from") == 0))
+        return err_set(err, EINVAL, "what is wanted is ADDRESS:PORT[/PROTOCOL] [--from ADDRESS]");
+    int code = explain_parse(argv[0], ret, err);
+    if (code < 0 || argc == 1)
+        return code;
+    ret->has_from = true;
+    code = address_parse(argv[2], &ret->from, err);
+    if (code < 0)
+        return err_prefix(err, code, "--from");
+    if (address_family(&ret->from) != address_family(&ret->address))
+        return err_set(err, EINVAL, "--from: %s and %s are not of one family", argv[2], argv[0]);
+    return 0;
+}
+
+static int explain(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
+                   struct err *err)
+{
+    struct explain_question question;
+    struct explain_answer answer;
+    int code = parse_question(argc, argv, &question, err);
+    if (code < 0)
+        return code;
+    const struct explain_world world = world_of(standalone);
+    explain_write(&world, &question, reply, &answer);
+    if (!answer.frontend)
+        return 0;
+    text_add(reply, "kernel:\n");
+    code = standalone->dataplane->ops->inspect(standalone->dataplane, &standalone->sync.node.dataplane,
+                                               answer.record->entry, answer.frontend,
+                                               question.has_from ? &question.from : NULL, reply, err);
+    if (code < 0)
+        return code;
+    text_add(reply, code == 0 ? "  it agrees\n" : "  it does NOT agree; fairlead repairs what it notices\n");
+    return 0;
+}
+
+static void dump_store(const struct standalone *standalone, struct text *reply)
+{
+    const struct store *store = standalone->store;
+    for (const struct service_record *record = store->services; record; record = record->hh.next) {
+        text_printf(reply, "service %s%s", record->key, record->service ? "" : " (no Service object)");
+        if (record->service && !record->service->is_proxied)
+            text_printf(reply, " (not served: %s)", record->service->not_proxied_because);
+        text_add(reply, "\n");
+        for (uint32_t i = 0; i < record->slice_count; i++)
+            text_printf(reply, "  slice %s: %s, %u endpoints, %u ports\n", record->slices[i]->name,
+                        family_name(record->slices[i]->family), record->slices[i]->endpoint_count,
+                        record->slices[i]->port_count);
+    }
+    for (const struct node_record *record = store->nodes; record; record = record->hh.next)
+        text_printf(reply, "node %s: zone %s, %u addresses\n", record->node->name,
+                    record->node->zone ? intern_text(store->names, record->node->zone) : "(none)",
+                    record->node->address_count);
+    for (const struct service_cidr_record *record = store->service_cidrs; record; record = record->hh.next)
+        text_printf(reply, "service CIDR %s: %u ranges\n", record->service_cidr->name,
+                    record->service_cidr->cidr_count);
+}
+
+static void dump_forwarding(const struct standalone *standalone, struct text *reply)
+{
+    for (const struct service_record *record = standalone->store->services; record; record = record->hh.next)
+        if (record->entry)
+            describe_entry(record->entry, reply);
+}
+
+static void dump_dataplane(const struct standalone *standalone, struct text *reply)
+{
+    size_t count;
+    cleanup_free const struct entry **entries = sync_entries(&standalone->sync, &count);
+    standalone->dataplane->ops->render(&standalone->sync.node.dataplane, entries, count, reply);
+}
+
+static int dump(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
+                struct err *err)
+{
+    static const struct {
+        const char *name;
+        void (*write)(const struct standalone *standalone, struct text *reply);
+    } parts[] = {{"store", dump_store}, {"forwarding", dump_forwarding}, {"dataplane", dump_dataplane}};
+    bool is_known = argc == 0;
+    if (argc > 1)
+        return err_set(err, EINVAL, "dump takes one part at most: store, forwarding or dataplane");
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (argc == 1 && strcmp(argv[0], parts[i].name) != 0)
+            continue;
+        is_known = true;
+        if (argc == 0)
+            text_printf(reply, "# %s\n", parts[i].name);
+        parts[i].write(standalone, reply);
+    }
+    return is_known ? 0
+                    : err_set(err, EINVAL, "\"%.32s\" is not a part: store, forwarding and dataplane are",
+                              argv[0]);
+}
+
 static const struct {
     const char *name;
     tool_fn *answer;
 } tools[] = {
     {"status", status},
+    {"explain", explain},
+    {"dump", dump},
 };
 
 int tools_answer(void *context, int argc, char *const *argv, struct text *reply, struct err *err)

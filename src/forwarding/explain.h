@@ -33,5 +33,5 @@ struct explain_world {
 
 /* "10.96.0.10:53/udp", "[fd00::1]:80" (TCP when no protocol is given). -EINVAL and a sentence. */
 int explain_parse(const char *text, struct explain_question *ret, struct err *err);
-void explain_write(const struct explain_world *world, const struct explain_question *question, struct text *ret,
-                   struct explain_answer *ret_answer);
+void explain_write(const struct explain_world *world, const struct explain_question *question,
+                   struct text *ret, struct explain_answer *ret_answer);

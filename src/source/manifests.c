@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "sys/file.h"
+#include "sys/read_file.h"
 #include "sys/watch.h"
 
 #include <dirent.h>
@@ -245,7 +245,7 @@ static void forget_file(struct manifests *manifests, struct manifest_file *file)
 }
 
 /* Reads one file, new, changed or gone. True when it gave up objects that another file may describe too. */
-static bool read_file(struct manifests *manifests, const char *name)
+static bool take_file(struct manifests *manifests, const char *name)
 {
     char path[4096];
     struct err err;
@@ -253,7 +253,7 @@ static bool read_file(struct manifests *manifests, const char *name)
     size_t len = 0;
     snprintf(path, sizeof(path), "%s/%s", manifests->path, name);
     struct manifest_file *file = file_get(manifests, name);
-    int code = file_read(path, DOCUMENTS_FILE_MAX, &bytes, &len, &err);
+    int code = read_file_whole(path, DOCUMENTS_FILE_MAX, &bytes, &len, &err);
     if (code == -ENOENT) {
         bool had_objects = file->objects != NULL;
         forget_file(manifests, file);
@@ -285,7 +285,7 @@ static void retry_losers(struct manifests *manifests)
     for (struct manifest_file *file = manifests->files, *next; file; file = next) {
         next = file->hh.next;
         if (file->has_losers)
-            read_file(manifests, file->name);
+            take_file(manifests, file->name);
     }
 }
 
@@ -316,7 +316,7 @@ static int read_folder(struct manifests *manifests, struct err *err)
         file->is_present = false;
     bool has_freed = false;
     for (int i = 0; i < count; i++) {
-        has_freed |= read_file(manifests, entries[i]->d_name);
+        has_freed |= take_file(manifests, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
@@ -377,7 +377,7 @@ static void on_changed(void *context, const char *name)
         manifests->needs_rescan = true;
     else if (!is_manifest(name))
         return;
-    else if (read_file(manifests, name))
+    else if (take_file(manifests, name))
         retry_losers(manifests);
     uv_check_start(&manifests->pending, on_settled);
 }

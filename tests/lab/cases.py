@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """matrix.yaml as Python values: what to load into the folder, and what to ask. The file's own head explains its words."""
 import functools
 import pathlib

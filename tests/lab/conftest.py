@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One lab for the whole session. Tests get it as `lab`, and a Prober over it as `prober`."""
 import os
 import signal
@@ -18,6 +19,24 @@ def pytest_configure(config):
         raise KeyboardInterrupt("SIGTERM")
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
+
+
+counts_key = pytest.StashKey()
+
+
+@pytest.fixture
+def tell(request):
+    """A function that puts a line of counts under the test's name into the summary, also when all went well."""
+    lines = request.config.stash.setdefault(counts_key, [])
+    return lambda line: lines.append(f"{request.node.name}: {line}")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    lines = config.stash.get(counts_key, [])
+    if lines:
+        terminalreporter.section("counts")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The demonstration behind ./run: a small cluster, nginx in its pods, fairlead on its nodes, and who answered.
 
 What it builds and asks is data: examples/lab/lab.yaml; what it serves are the manifests of examples/.
@@ -138,6 +139,7 @@ def stay(lab, cluster):
 def run(examples, wants_to_stay):
     """The whole demonstration; returns the exit status."""
     step = Steps()
+    examples = examples.resolve()
     with open(examples / "lab" / "lab.yaml") as file:
         plan = yaml.safe_load(file)
     if not shutil.which("nginx"):

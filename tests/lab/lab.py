@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab: nodes, pods and outside clients as network namespaces of this host, with servers that tell who answered.
 
 As a module:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A load that runs while a test disturbs the proxy: new connections all the time, and long ones that must not break."""
 import asyncio
 import contextlib

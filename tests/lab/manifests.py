@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kubernetes objects as plain dicts, and the folder that fairlead reads them from."""
 import ipaddress
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Network namespaces by name: making them, entering them, opening sockets and starting programs in them.
 
 A socket stays in the namespace that it was opened in. So one thread can hold sockets of every node, pod and client at

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's wiring as text: which lines `ip -batch` runs in which namespace, and which sysctls. Pure; lab.py applies it.
 
 A pod's link is routed, not bridged (a /32 on each side, as Calico and the ptp plug-in do): with a bridge the answer of
@@ -29,7 +30,6 @@ def sysctls(kind):
         "net/ipv6/conf/all/accept_redirects": 0, "net/ipv6/conf/default/accept_redirects": 0,
         # Verdicts are read from ICMP errors: none may be lost to a rate limit.
         "net/ipv4/icmp_ratemask": 0, "net/ipv6/icmp/ratelimit": 0, "net/ipv6/icmp/ratemask": "",
-        "net/ipv4/ip_local_port_range": "15000 60999",
     }
     if kind in ("node", "backbone"):
         values.update({

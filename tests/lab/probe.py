@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Asking the lab's servers, and saying what became of the question.
 
 Every probe is one new connection (TCP), datagram (UDP) or INIT (SCTP) from a namespace, and ends in a Verdict:
@@ -108,8 +109,9 @@ class Prober:
     def __init__(self, lab, concurrency=128):
         self.lab = lab
         self.concurrency = concurrency
-        # Counted, not random, so that no UDP or SCTP question is mistaken for an earlier one by connection tracking.
-        self._ports = itertools.cycle(range(20000, 60000))
+        # Counted, not random, so that connection tracking mistakes no UDP or SCTP question for an earlier one; above the
+        # node ports, on which a node may have to listen.
+        self._ports = itertools.cycle(range(33000, 60000))
         self._lock = threading.Lock()
 
     # --- one question

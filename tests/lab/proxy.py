@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """fairlead on the lab's nodes: started, watched, stopped; and one folder of manifests for all of them."""
 import contextlib
 import os
@@ -14,8 +15,6 @@ DEFAULTS = {
     "nodeport-addresses": f"{BACKBONE[4]},{BACKBONE[6]}",
     "healthz-bind-address": "0.0.0.0:10256",
     "metrics-bind-address": "127.0.0.1:10249",
-    # nf_conntrack_max belongs to the host, not to the namespace: 0 leaves it alone.
-    "conntrack-max-per-core": "0",
 }
 READY_S = 20
 
@@ -79,9 +78,9 @@ class Proxy:
         return ""
 
     def tool(self, *argv, check=True, timeout=10):
-        """`fairlead ARGV --control-socket S` inside the node's namespace, as an operator would call it there."""
-        return self.lab.namespace(self.node).run([labs.binary(), *argv, "--control-socket", str(self.socket)],
-                                                 check=check, timeout=timeout)
+        """`fairlead ARGV` inside the node's namespace, as an operator would call it there, of this daemon."""
+        socket = [] if argv[0] == "cleanup" else ["--control-socket", str(self.socket)]  # cleanup needs no daemon
+        return self.lab.namespace(self.node).run([labs.binary(), *argv, *socket], check=check, timeout=timeout)
 
     def status(self):
         """(ready, turn, generation) of the running daemon; (False, -1, -1) when it does not answer."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Just enough SCTP (RFC 9260) for one question and one answer: INIT, and an INIT ACK that carries a text.
 
 Kernels without SCTP sockets still forward and translate SCTP; raw sockets at both ends are all that a verdict needs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The pods' servers: one process that listens in every pod's namespace, started by lab.py as `servers.py FILE`.
 
 FILE is JSON: {"pods": [{"name", "namespace"}], "ports": [8080, ...]}. Each pod answers on each port with one line

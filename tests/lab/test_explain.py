@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`fairlead explain` says what would become of a packet, and why: service, policy, endpoints in and out."""
 import manifests
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The HTTP servers that load balancers, operators and Prometheus ask (reference A5)."""
 import json
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The folder of manifests while fairlead runs: changes, mistakes, and services that want the same thing."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every packet of matrix.yaml. One test per case, protocol and family; all questions of a configuration are asked at
 once, when its first test runs, and each test then reads its own complaints."""
 import cases
@@ -59,7 +60,12 @@ def complaints(lab, prober, request):
 
     def of(config):
         if config not in made:
-            made[config] = _ask_all(lab, prober, config, [v for v in selected if v[0].config == config])
+            try:
+                made[config] = _ask_all(lab, prober, config, [v for v in selected if v[0].config == config])
+            except Exception as error:  # kept: the other tests of this configuration need not wait for it again
+                made[config] = error
+        if isinstance(made[config], Exception):
+            pytest.fail(f"configuration {config} could not be asked: {made[config]}")
         return made[config]
     return of
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What others do to the kernel's state: our table comes back, theirs stays, and stale UDP connections move on."""
 import re
 
@@ -107,7 +108,7 @@ def test_deleted_table(node, family):
 
 
 @only_nftables
-def test_flushed_maps(node):
+def test_flushed_maps(node, tell):
     """Every map and set that holds something, one after the other."""
     before, count = node.table(), 0
     for kind, name, _ in node.blocks():
@@ -115,12 +116,12 @@ def test_flushed_maps(node):
             node.nft("flush", kind, "ip", "fairlead", name)
             restored(node, before, f"flush of {name}")
             count += 1
-    print(f"{count} maps and sets flushed and restored")
+    tell(f"{count} maps and sets flushed and restored")
     assert count > 0
 
 
 @only_nftables
-def test_deleted_elements(node):
+def test_deleted_elements(node, tell):
     """One element of every map and set."""
     before, count = node.table(), 0
     for kind, name, _ in node.blocks():
@@ -129,12 +130,12 @@ def test_deleted_elements(node):
             node.nft("delete", "element", "ip", "fairlead", name, "{", keys[0], "}")
             restored(node, before, f"deletion of {keys[0]} from {name}")
             count += 1
-    print(f"{count} elements deleted and restored")
+    tell(f"{count} elements deleted and restored")
     assert count > 0
 
 
 @only_nftables
-def test_deleted_rules(node):
+def test_deleted_rules(node, tell):
     """The first rule of every chain."""
     before, count = node.table(), 0
     chains = [name for kind, name, _ in node.blocks() if kind == "chain"]
@@ -145,7 +146,7 @@ def test_deleted_rules(node):
             node.nft("delete", "rule", "ip", "fairlead", name, "handle", handles[0])
             restored(node, before, f"deletion of a rule of {name}")
             count += 1
-    print(f"{count} rules deleted and restored")
+    tell(f"{count} rules deleted and restored")
     assert count > 0
 
 

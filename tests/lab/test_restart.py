@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A proxy that restarts, crashes or fails to write leaves no moment without rules."""
 import time
 
@@ -22,8 +23,8 @@ def targets(cluster, lab):
             ("client", EXTERNAL_IP, 80)]
 
 
-def assert_untouched(counts, label):
-    print(f"{label}: {counts}")
+def assert_untouched(counts, tell):
+    tell(counts)
     assert counts.opened > 0 and counts.echoed > 0
     assert not counts.refused, counts.refused[:5]
     assert not counts.lost, counts.lost
@@ -37,23 +38,23 @@ def restart(proxy, end):
     time.sleep(0.3)
 
 
-def test_stop_and_start(cluster, prober, targets):
+def test_stop_and_start(cluster, prober, targets, tell):
     proxy = cluster.proxies["n1"]
     with Load(prober, targets) as counts:
         for _ in range(3):
             restart(proxy, proxy.stop)
-    assert_untouched(counts, "SIGTERM and start, three times")
+    assert_untouched(counts, tell)
 
 
-def test_kill_and_start(cluster, prober, targets):
+def test_kill_and_start(cluster, prober, targets, tell):
     proxy = cluster.proxies["n1"]
     with Load(prober, targets) as counts:
         for _ in range(3):
             restart(proxy, proxy.kill)
-    assert_untouched(counts, "SIGKILL and start, three times")
+    assert_untouched(counts, tell)
 
 
-def test_stopped_proxy_keeps_serving(cluster, prober, targets):
+def test_stopped_proxy_keeps_serving(cluster, prober, targets, tell):
     """Between a stop and the next start the kernel goes on by itself."""
     proxy = cluster.proxies["n1"]
     with Load(prober, targets) as counts:
@@ -61,10 +62,10 @@ def test_stopped_proxy_keeps_serving(cluster, prober, targets):
         time.sleep(1.0)
     proxy.start()
     proxy.wait_ready()
-    assert_untouched(counts, "one second without a proxy")
+    assert_untouched(counts, tell)
 
 
-def test_change_while_down(cluster, lab, prober, targets):
+def test_change_while_down(cluster, lab, prober, targets, tell):
     """A change made while the proxy was down is in force once it is back, and what did not change is not disturbed."""
     proxy = cluster.proxies["n1"]
     other = ["10.96.3.2"]
@@ -79,11 +80,11 @@ def test_change_while_down(cluster, lab, prober, targets):
         proxy.start()
         proxy.wait_ready()
         assert prober.connect_once("d1", "tcp", other[0], 80).kind == "dropped"
-    assert_untouched(counts, "changes while down")
+    assert_untouched(counts, tell)
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3])
-def test_failing_transaction(cluster, lab, prober, targets, failing):
+def test_failing_transaction(cluster, lab, prober, targets, failing, tell):
     """The Nth transaction fails: nothing is lost, the daemon says so, tries again, and the change gets through.
 
     The first transaction belongs to the start-up, which finds the rules of the daemon before it.
@@ -103,4 +104,4 @@ def test_failing_transaction(cluster, lab, prober, targets, failing):
         proxy.stop()
         proxy.start()
         proxy.wait_ready()
-    assert_untouched(counts, f"transaction {failing} fails")
+    assert_untouched(counts, tell)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How endpoints are chosen: uniformly at random, or by affinity to the client's address."""
 import math
 import time
@@ -47,7 +48,7 @@ def test_chi_squared_p():
 
 
 @pytest.mark.parametrize("count", [3, 7, 10])
-def test_uniform(cluster, prober, lab, count):
+def test_uniform(cluster, prober, lab, tell, count):
     """10,000 connections over `count` endpoints: chi-squared finds nothing at p = 0.001."""
     pods = list(lab.topology.pods)[:count]
     address = f"10.96.2.{count}"
@@ -57,7 +58,7 @@ def test_uniform(cluster, prober, lab, count):
     expected = CONNECTIONS / count
     statistic = sum((answers[pod] - expected) ** 2 / expected for pod in pods)
     p = chi_squared_p(statistic, count - 1)
-    print(f"{count} endpoints: {dict(sorted(answers.items()))}, chi-squared {statistic:.2f}, p {p:.4f}")
+    tell(f"{dict(sorted(answers.items()))}, chi-squared {statistic:.2f}, p {p:.4f}")
     assert p > SIGNIFICANCE
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a lab consists of, as values: nodes with zones, pods with addresses, outside clients. No I/O here.
 
 Addresses follow from small numbers, and carry the same digits in both families:

@@ -6,4 +6,4 @@
 
 /* The whole of a regular file of at most most bytes; *ret is the caller's to free(). -errno and a sentence
  * that names the file. */
-int file_read(const char *path, size_t most, char **ret, size_t *ret_len, struct err *err);
+int read_file_whole(const char *path, size_t most, char **ret, size_t *ret_len, struct err *err);

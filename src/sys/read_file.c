@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "sys/file.h"
+#include "sys/read_file.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int file_read(const char *path, size_t most, char **ret, size_t *ret_len, struct err *err)
+int read_file_whole(const char *path, size_t most, char **ret, size_t *ret_len, struct err *err)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat info;
