@@ -234,7 +234,7 @@ static int run(struct prober *prober, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct prober prober = {.mode = WATCH_POLL, .settle_ns = 20 * MS};
+    struct prober prober = {.mode = WATCH_POLL, .settle_ns = 40 * MS};
     struct err err;
 
     if (options_parse(argc, argv, &prober) < 0) {

@@ -11,6 +11,7 @@ Prints a table and writes bench/results/NAME.json. The exit status is 1 when the
 was measured; a target that is missed is only said.
 """
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -57,7 +58,7 @@ def options_parse():
     parser.add_argument("--rounds", type=int, help="rounds over the connection targets (25)")
     parser.add_argument("--round-ms", type=int, help="length of a visit to one target (250)")
     parser.add_argument("--idle-s", type=int, help="length of the idle measure (30)")
-    parser.add_argument("--settle-ms", type=int, default=20, help="quiet time wanted after each change")
+    parser.add_argument("--settle-ms", type=int, default=40, help="quiet time wanted after each change")
     parser.add_argument("--watch", choices=["poll", "event"], default="poll",
                         help="how commits are seen: polling the generation from another CPU, or listening")
     parser.add_argument("--no-realtime", dest="realtime", action="store_false",
@@ -94,6 +95,17 @@ def machine():
 
 def say(text):
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def wait_alone():
+    """Two runs with real-time priority at once would measure each other. The lock goes with the process."""
+    lock = open(Path(tempfile.gettempdir()) / "fairlead-bench.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another run is going on: waiting for its end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def attempt(result, where, work):
@@ -140,7 +152,7 @@ def main():
         tools = Tools(daemon_find(options), options.helpers or options.build / "bench", options.realtime)
     except Fault as fault:
         sys.exit(f"bench: {fault}")
-    with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
+    with wait_alone(), tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
         measure_all(options, tools, work, result)
     result["rows"] = list(report.rows(result))
     path = HERE / "results" / f"{options.name}.json"

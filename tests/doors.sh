@@ -5,7 +5,7 @@
 
 # The same names exist on Debian 12 and 13. One list for each reason to need packages.
 build_packages="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
-    libuv1-dev libyaml-dev libfyaml-dev libprotobuf-c-dev protobuf-c-compiler libnftnl-dev libmnl-dev
+    libuv1-dev libyaml-dev libprotobuf-c-dev protobuf-c-compiler libnftnl-dev libmnl-dev
     libnetfilter-conntrack-dev libmicrohttpd-dev uthash-dev libcmocka-dev"
 lab_packages="iproute2 nftables conntrack nginx curl procps python3 python3-pytest python3-yaml"
 clang_packages="clang libclang-rt-dev"

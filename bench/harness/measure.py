@@ -133,7 +133,7 @@ def connections(worlds, rounds, round_ms, tools):
     first and the last service. Returns medians per target and medians of ratios within each round.
 
     No pod belongs to two targets: TCP's timestamps depend on the address that the client connects to, so the
-    TIME_WAIT of a pod left by one target would refuse the same source port coming from another, for a second."""
+    TIME_WAIT of a pod left by one target would refuse the same source port from another, for a second."""
     targets, pairs = [], []
 
     def add(label, world, at, first, count):

@@ -5,9 +5,9 @@
 
 A connection to a ClusterIP leaves with 10.255.0.2, which is inside --cluster-cidr, so it is not masqueraded
 and pays what a pod's connection pays; one to a node port leaves with 192.0.2.2, from outside. Addresses of
-services are routed to the pods' namespace too, where nobody listens at their ports: as long as the node has no
-rule for a service a connection is refused at once. (A node without a route would answer by ICMP, of which the
-kernel sends one a second.)
+services are routed to the pods' namespace too, where nobody listens at their ports: as long as the node has
+no rule for a service a connection is refused at once. (A node without a route would answer by ICMP, of which
+the kernel sends one a second.)
 """
 import json
 import os
@@ -43,7 +43,7 @@ class Tools:
         return self.helpers / f"bench-{name}"
 
     def ahead(self):
-        """For preexec_fn, inherited by the daemon: on a machine that is busy with other things, ours runs at once.
+        """For preexec_fn, inherited by the daemon: on a machine busy with other things, ours runs at once.
         Niceness alone would let the others finish their time slices of some milliseconds first."""
         if self.realtime:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -155,7 +155,7 @@ class World:
             raise Fault("the pods do not start")
 
     def start(self, step, timeout_s):
-        """Starts the daemon and waits until `step` (a line of a plan) holds. Returns the starter's figures."""
+        """Starts the daemon, waits until `step` (a line of a plan) holds. Returns bench-startup's figures."""
         plan = self.folder / "start.plan"
         plan.write_text(step + "\n")
         command = [self.tools.helper("startup"), "--node-ns", self.ns_path("node"), "--client-ns",
@@ -205,8 +205,12 @@ class World:
         return json.loads(self.inside("node", self.tools.helper("rules"), "count").stdout)
 
     def status(self):
-        """What the daemon says of itself; it must say that it is ready."""
-        done = self.inside("node", self.tools.daemon, "status", "--control-socket", self.socket, check=False)
+        """What the daemon says of itself; it must soon say that it is ready."""
+        end = time.monotonic() + 5
+        done = None
+        while not done or (done.returncode != 0 and time.monotonic() < end):
+            done = self.inside("node", self.tools.daemon, "status", "--control-socket", self.socket,
+                               check=False)
         if done.returncode != 0:
             raise Fault(f"`fairlead status` ends with {done.returncode} though connections are served: "
                         f"{done.stderr.strip()}")

@@ -138,20 +138,13 @@ static void turn(struct standalone *standalone)
         uv_timer_start(&standalone->collector, on_collect, (uint64_t)delay_ms, 0);
 }
 
-static void on_turn(uv_check_t *check)
-{
-    uv_check_stop(check);
-    turn(check->data);
-}
-
-static void request_turn(struct standalone *standalone)
+static void note_queued(struct standalone *standalone)
 {
     struct health_time now = web_now();
     for (int family = 0; family < FAMILY_COUNT; family++) {
         standalone->metrics.sync_last_queued_timestamp_s[family] = (double)now.wall_ns / 1e9;
         health_queued(&standalone->health, (enum family)family, now);
     }
-    uv_check_start(&standalone->turn, on_turn);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -201,7 +194,8 @@ static void on_interfaces(void *context)
     }
     free(standalone->interfaces.list);
     standalone->interfaces = fresh;
-    request_turn(standalone);
+    note_queued(standalone);
+    turn(standalone);
 }
 
 static void on_put(void *context, const struct api_object *object)
@@ -218,9 +212,12 @@ static void on_settled(void *context)
 {
     struct standalone *standalone = context;
     standalone->sync.is_source_synced = true;
-    if (standalone->manifests)
-        standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
-    request_turn(standalone);
+    note_queued(standalone);
+    /* The first time comes from within manifests_open: open_all makes that turn. */
+    if (!standalone->manifests)
+        return;
+    standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
+    turn(standalone);
 }
 
 static void on_complaint(void *context, bool is_refusal, const char *sentence)
@@ -272,12 +269,11 @@ static int open_web(struct standalone *standalone, struct err *err)
 static void init_handles(struct standalone *standalone)
 {
     uv_loop_init(&standalone->loop);
-    uv_check_init(&standalone->loop, &standalone->turn);
     uv_timer_init(&standalone->loop, &standalone->retry);
     uv_timer_init(&standalone->loop, &standalone->collector);
     uv_signal_init(&standalone->loop, &standalone->terminate);
     uv_signal_init(&standalone->loop, &standalone->interrupt);
-    standalone->turn.data = standalone->retry.data = standalone->collector.data = standalone;
+    standalone->retry.data = standalone->collector.data = standalone;
     standalone->terminate.data = standalone->interrupt.data = standalone;
     uv_signal_start(&standalone->terminate, on_signal, SIGTERM);
     uv_signal_start(&standalone->interrupt, on_signal, SIGINT);

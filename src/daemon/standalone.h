@@ -23,7 +23,6 @@ struct standalone {
     struct metrics metrics;
     struct service_health *service_health;
     struct web *web;
-    uv_check_t turn;      /* runs once the events at hand were taken in */
     uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */
     uv_timer_t collector; /* removes what had to linger */
     uv_poll_t disturbance;

@@ -27,8 +27,7 @@ static int status(struct standalone *standalone, int argc, char *const *argv, st
         if (source->objects[kind])
             text_printf(reply, "objects %s: %u\n", api_kind_name((enum api_kind)kind), source->objects[kind]);
     text_printf(reply, "refused: %u\nconflicts: %u\n", source->refused, sync->claims.shadowed);
-    bool is_pending = !sync->is_programmed || sync->needs_load || standalone->store->dirty_count > 0 ||
-                      uv_is_active((const uv_handle_t *)&standalone->turn);
+    bool is_pending = !sync->is_programmed || sync->needs_load || standalone->store->dirty_count > 0;
     text_printf(reply, "state: %s\n",
                 !sync->is_programmed ? "not programmed yet"
                 : sync->failures     ? "the kernel refused the last turn; trying again"

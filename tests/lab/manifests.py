@@ -79,7 +79,7 @@ def simple(name, topology, cluster_ips, endpoints, port=80, target=8080, protoco
     objects = [service(name, spec=whole, **options)]
     slice_ports = [{"name": p["name"], "protocol": p["protocol"], "port": target} for p in ports]
     for family in families:
-        objects.append(endpoint_slice(f"{name}-ipv{family}", name, family, slice_ports,
+        objects.append(endpoint_slice(f"{name}-ipv{family}", name, family, [dict(port) for port in slice_ports],
                                       [endpoint(token, topology, family) for token in endpoints.split()]))
     return objects
 

@@ -44,7 +44,7 @@ class Proxy:
         self.node = node
         self.folder = folder
         self.flags = {**DEFAULTS, **(flags or {})}
-        self.socket = lab.directory / f"{node}.sock"
+        self.socket = lab.directory / node / "control.sock"  # a folder each, as on nodes of their own
         self.log_name = f"{node}.log"
         self.child = None
 
@@ -56,6 +56,7 @@ class Proxy:
     def start(self, environment=None):
         """Starts it; `environment` adds variables such as FAIRLEAD_FAULT. Does not wait: see `wait_ready`."""
         argv = self.argv()
+        self.socket.parent.mkdir(exist_ok=True)
         if environment:
             argv = ["env", *(f"{name}={value}" for name, value in environment.items()), *argv]
         self.child = self.lab.start(self.node, argv, self.log_name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A proxy that restarts, crashes or fails to write leaves no moment without rules."""
+import re
 import time
 
 import manifests
@@ -93,13 +94,15 @@ def test_failing_transaction(cluster, lab, prober, targets, failing, tell):
     address = ["10.96.3.3"]
     with Load(prober, targets) as counts:
         proxy.stop()
+        since = len(proxy.log())
         proxy.start({"FAIRLEAD_FAULT": f"transaction:{failing}"})
         proxy.wait_ready()
         for round_number in range(4):
             pods = "b1" if round_number % 2 else "b2"
             cluster.write("faulty.yaml", manifests.simple("faulty", lab.topology, address, pods))
             assert prober.connect_once("d1", "tcp", address[0], 80, timeout_s=2.0).pod == pods
-        wait_until(lambda: "inject" in proxy.log(), 5, lambda: f"no injected error in the log:\n{proxy.log()[-1500:]}")
+        wait_until(lambda: re.search("(?i)inject|refused the transaction", proxy.log()[since:]), 5,
+                   lambda: f"no failed transaction in the log:\n{proxy.log()[since:]}")
         cluster.remove("faulty.yaml")
         proxy.stop()
         proxy.start()
