@@ -23,7 +23,7 @@
 
 #define ROUND_US 200        /* between two looks at the generation */
 #define CONNECT_EVERY 5     /* rounds between two attempts to connect */
-#define ANSWER_LIMIT_MS 200 /* a lost SYN is sent again only after a second: give up and try anew */
+#define ANSWER_LIMIT_MS 900 /* a lost SYN is sent again only after a second: give up and try anew */
 
 struct options {
     const char *node_ns, *client_ns, *log, *plan;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """tests/tally.py counts what real programs, real meson and real pytest leave; the doors are sound shell."""
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,14 @@ def test_many_failures_fit_on_a_screen_and_count_in_full():
     text, _ = tally.report({"lab": many})
     assert len(text.splitlines()) < 40 and text.endswith("0 passed, 403 failed, 0 skipped")
     assert "(3 times)" in "".join(tally.named("FAILED", [("same", "lost")] * 3))
+
+
+def test_every_suite_is_a_tier():
+    """A suite that ./check does not name would run nowhere but under the sanitizers."""
+    files = [path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("meson.build")]
+    suites = {name for path in files for name in re.findall(r"suite: '([^']+)'", path.read_text())}
+    tiers = re.search(r"^tiers='\n(.*?)\n'$", (ROOT / "check").read_text(), re.DOTALL | re.MULTILINE)[1]
+    assert suites and suites <= {line.split()[0] for line in tiers.splitlines()}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -92,6 +92,7 @@ def summarize(kind, samples):
         "commits": statistics.fmean(one["commits"] for one in samples),
         # Changes whose first commit did not yet bring them into force, and connections that nobody answered.
         "late": sum(one["late"] for one in samples), "lost": sum(one["lost"] for one in samples),
+        "lost_how": sorted({one["lost_how"] for one in samples if one["lost"]}),
     }
 
 

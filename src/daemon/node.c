@@ -46,6 +46,21 @@ static bool answers_node_ports(const struct options *options, const struct addre
     return false;
 }
 
+/* A range of length 0 is every address, as is no range of the family at all. */
+static bool narrows(const struct options *options, enum family family)
+{
+    bool has_any = false;
+    for (uint32_t i = 0; i < options->node_port_cidr_count; i++) {
+        const struct prefix *cidr = &options->node_port_cidrs[i];
+        if (address_family(&cidr->address) != family)
+            continue;
+        if (cidr->len == 0)
+            return false;
+        has_any = true;
+    }
+    return has_any;
+}
+
 static void take_node_port_addresses(const struct options *options,
                                      const struct interface_addresses *interfaces, struct node_facts *facts)
 {
@@ -59,6 +74,8 @@ static void take_node_port_addresses(const struct options *options,
     for (uint32_t i = 0; !by_node_object && i < interfaces->count; i++)
         if (answers_node_ports(options, &interfaces->list[i]))
             facts->node_port_addresses[count++] = interfaces->list[i];
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        facts->is_every_address[family] = !by_node_object && !narrows(options, (enum family)family);
     facts->dataplane.node_port_addresses = facts->node_port_addresses;
     facts->dataplane.node_port_address_count = count;
 }

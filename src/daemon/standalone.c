@@ -20,11 +20,30 @@ static void end(struct standalone *standalone, int exit_status)
     uv_stop(&standalone->loop);
 }
 
+/* Where a family's health-check servers listen: everywhere, or on the addresses that node ports answer on. */
+static uint32_t listen_addresses(const struct node_facts *node, enum family family, struct address *ret)
+{
+    uint32_t count = 0;
+    if (node->is_every_address[family]) {
+        ret[0] = (struct address){0};
+        if (family == FAMILY_IPV4)
+            address_parse("0.0.0.0", &ret[0], NULL);
+        return 1;
+    }
+    for (uint32_t i = 0; i < node->dataplane.node_port_address_count; i++)
+        if (address_family(&node->dataplane.node_port_addresses[i]) == family)
+            ret[count++] = node->dataplane.node_port_addresses[i];
+    return count;
+}
+
 /* The health-check node-port servers. Only called when a service that has one changed. */
 static void publish_service_health(struct standalone *standalone)
 {
-    struct address everywhere[FAMILY_COUNT] = {0};
-    address_parse("0.0.0.0", &everywhere[FAMILY_IPV4], NULL);
+    const struct node_facts *node = &standalone->sync.node;
+    cleanup_free struct address *addresses =
+        xcalloc((node->dataplane.node_port_address_count + 1) * FAMILY_COUNT, sizeof(*addresses));
+    uint32_t v4_count = listen_addresses(node, FAMILY_IPV4, addresses);
+    uint32_t v6_count = listen_addresses(node, FAMILY_IPV6, addresses + v4_count);
     size_t most = HASH_COUNT(standalone->store->services) * FAMILY_COUNT, count = 0;
     cleanup_free struct service_health_want *wants = xcalloc(most, sizeof(*wants));
     for (const struct service_record *record = standalone->store->services; record;
@@ -37,9 +56,9 @@ static void publish_service_health(struct standalone *standalone)
                 .name = record->service->name,
                 .family = family,
                 .port = entry->health_check_node_port,
-                .local_endpoints = entry->local_endpoint_count,
-                .addresses = &everywhere[family],
-                .address_count = 1,
+                .local_endpoints = entry->local_endpoint_count[family],
+                .addresses = family == FAMILY_IPV4 ? addresses : addresses + v4_count,
+                .address_count = family == FAMILY_IPV4 ? v4_count : v6_count,
             };
         }
     }
@@ -86,9 +105,7 @@ static void record_turn(struct standalone *standalone, const struct sync_result 
         metrics->sync_last_timestamp_s[family] = (double)now.wall_ns / 1e9;
         memcpy(metrics->no_local_endpoints[family], standalone->sync.empty_locals[family],
                sizeof(metrics->no_local_endpoints[family]));
-        health_updated(&standalone->health, (enum family)family, now);
     }
-    standalone->health.is_node_eligible = standalone->sync.node.is_eligible;
     log_debug("turn %llu: %u services, %u elements in, %u out, %u transactions, %.3f ms%s",
               (unsigned long long)standalone->sync.turns, result->changed, result->dataplane.element_adds,
               result->dataplane.element_deletes, result->dataplane.transactions, seconds * 1e3,
@@ -126,6 +143,9 @@ static void turn(struct standalone *standalone)
         uv_timer_start(&standalone->retry, on_retry, delay_ms, 0);
         return;
     }
+    for (int family = 0; family < FAMILY_COUNT && standalone->sync.is_programmed; family++)
+        health_updated(&standalone->health, (enum family)family, web_now());
+    standalone->health.is_node_eligible = standalone->sync.node.is_eligible;
     if (!result.did_program)
         return;
     record_turn(standalone, &result, began);
@@ -211,11 +231,7 @@ static void on_remove(void *context, enum api_kind kind, const char *namespace_,
 static void on_settled(void *context)
 {
     struct standalone *standalone = context;
-    standalone->sync.is_source_synced = true;
     note_queued(standalone);
-    /* The first time comes from within manifests_open: open_all makes that turn. */
-    if (!standalone->manifests)
-        return;
     standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
     turn(standalone);
 }
@@ -306,9 +322,11 @@ static int open_all(struct standalone *standalone, struct err *err)
                                     standalone, err);
     if (code == 0)
         code = manifests_open(&standalone->manifests, &standalone->loop, options->manifests, &sink, err);
-    if (code == 0)
-        turn(standalone);
-    return code;
+    if (code < 0)
+        return code;
+    standalone->sync.is_source_synced = true;
+    on_settled(standalone);
+    return 0;
 }
 
 static void on_walk(uv_handle_t *handle, void *context)

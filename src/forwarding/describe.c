@@ -83,9 +83,11 @@ void describe_entry(const struct entry *entry, struct text *ret)
     text_printf(ret, "Service %s\n", entry->name);
     for (uint32_t i = 0; i < entry->frontend_count; i++)
         describe_frontend(entry, &entry->frontends[i], ret);
-    if (entry->health_check_node_port)
-        text_printf(ret, "  health-check node port %u: %u local endpoints\n", entry->health_check_node_port,
-                    entry->local_endpoint_count);
+    for (uint32_t i = 0; entry->health_check_node_port && i < entry->cluster_ip_count; i++) {
+        enum family family = address_family(&entry->cluster_ips[i]);
+        text_printf(ret, "  health-check node port %u (%s): %u local endpoints\n",
+                    entry->health_check_node_port, family_name(family), entry->local_endpoint_count[family]);
+    }
 }
 
 const char *describe_hints(enum hint_mode hints)

@@ -78,6 +78,25 @@ static void add_frontend(struct draft *draft, const struct port_sets *sets, stru
     draft->entry.frontends[draft->entry.frontend_count++] = frontend;
 }
 
+static bool has_address(const struct address *list, uint32_t count, const struct address *address)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (address_cmp(&list[i], address) == 0)
+            return true;
+    return false;
+}
+
+/* A port has one frontend for each of its addresses, so one of an earlier kind stands for all. */
+static bool has_frontend(const struct draft *draft, uint32_t port_index, const struct address *address)
+{
+    for (uint32_t i = draft->entry.frontend_count; i-- > 0;) {
+        const struct frontend *frontend = &draft->entry.frontends[i];
+        if (frontend->port_index == port_index && address_cmp(&frontend->address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void add_frontends(struct draft *draft, const struct port_sets *sets, uint32_t port_index,
                           enum family family)
 {
@@ -91,12 +110,14 @@ static void add_frontends(struct draft *draft, const struct port_sets *sets, uin
         uint32_t count;
     } groups[] = {
         {FRONTEND_CLUSTER_IP, service->cluster_ips, service->cluster_ip_count},
-        {FRONTEND_EXTERNAL_IP, service->external_ips, service->external_ip_count},
+        /* Before the external IPs, so that one which repeats a VIP does not lead past its source ranges. */
         {FRONTEND_LOAD_BALANCER, service->vips, service->vip_count},
+        {FRONTEND_EXTERNAL_IP, service->external_ips, service->external_ip_count},
     };
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
         for (uint32_t i = 0; i < groups[g].count; i++) {
-            if (address_family(&groups[g].list[i]) != family)
+            if (address_family(&groups[g].list[i]) != family ||
+                has_frontend(draft, port_index, &groups[g].list[i]))
                 continue;
             frontend.kind = groups[g].kind;
             frontend.address = groups[g].list[i];
@@ -111,14 +132,6 @@ static void add_frontends(struct draft *draft, const struct port_sets *sets, uin
         frontend.is_source_ranged = false;
         add_frontend(draft, sets, frontend);
     }
-}
-
-static bool has_address(const struct address *list, uint32_t count, const struct address *address)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (address_cmp(&list[i], address) == 0)
-            return true;
-    return false;
 }
 
 /* An endpoint on another node never meets its own traffic here; one without a node might. The hairpin list
@@ -219,21 +232,23 @@ static uint32_t sort_unique(struct address *list, uint32_t count)
     return kept;
 }
 
-static void count_local_endpoints(struct draft *draft, struct slice *const *slices, uint32_t slice_count)
+/* One count for each family: so many servers answer health checks (kube-proxy runs a proxier for each). */
+static uint32_t count_local_endpoints(const struct draft *draft, enum family family,
+                                      struct slice *const *slices, uint32_t slice_count)
 {
     uint32_t most = 0, count = 0;
     for (uint32_t s = 0; s < slice_count; s++)
         most += slices[s]->endpoint_count;
     struct address *local = arena_array(draft->arena, struct address, most);
     for (uint32_t s = 0; s < slice_count; s++) {
-        for (uint32_t e = 0; e < slices[s]->endpoint_count; e++) {
+        for (uint32_t e = 0; slices[s]->family == family && e < slices[s]->endpoint_count; e++) {
             const struct endpoint *endpoint = &slices[s]->endpoints[e];
             if ((endpoint->flags & ENDPOINT_READY) && draft->node->name &&
                 endpoint->node == draft->node->name)
                 local[count++] = endpoint->address;
         }
     }
-    draft->entry.local_endpoint_count = sort_unique(local, count);
+    return sort_unique(local, count);
 }
 
 static uint32_t most_endpoints(const struct service *service, struct slice *const *slices,
@@ -342,7 +357,9 @@ struct entry *entry_build(const struct service *service, struct slice *const *sl
     if (service->type == SERVICE_LOAD_BALANCER && service->external_local &&
         service->health_check_node_port) {
         entry->health_check_node_port = service->health_check_node_port;
-        count_local_endpoints(&draft, slices, slice_count);
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            entry->local_endpoint_count[family] =
+                count_local_endpoints(&draft, (enum family)family, slices, slice_count);
     }
     struct block block = {0};
     pack(&draft, &block);

@@ -70,8 +70,8 @@ struct entry {
     struct address *hairpins;        /* endpoints whose own traffic may come back to them through this node */
     struct prefix *source_ranges;    /* none inside another */
     uint16_t health_check_node_port; /* 0: none */
-    uint32_t local_endpoint_count;   /* distinct addresses of local ready endpoints */
-    uint32_t endpoint_count;         /* distinct endpoints over all ports and families */
+    uint32_t local_endpoint_count[FAMILY_COUNT]; /* distinct addresses of local ready endpoints */
+    uint32_t endpoint_count;                     /* distinct endpoints over all ports and families */
     bool has_empty_internal_local[FAMILY_COUNT]; /* internalTrafficPolicy Local with nobody here */
     bool has_empty_external_local[FAMILY_COUNT];
 };

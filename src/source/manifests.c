@@ -400,7 +400,6 @@ int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, co
     }
     manifests->status.generation++;
     *ret = manifests;
-    sink->settled(sink->context);
     return 0;
 }
 

@@ -11,7 +11,8 @@
  * describe belongs to the file that had it first. */
 struct manifests;
 
-/* Reads the whole folder (settled is called once before it returns) and goes on watching it. */
+/* Reads the whole folder, and goes on watching it: when this returns everything is listed, and settled follows each
+ * later group of changes. */
 int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, const struct source_sink *sink,
                    struct err *err);
 void manifests_close(struct manifests *manifests);

@@ -11,7 +11,7 @@ struct source_sink {
     void *context;
     void (*put)(void *context, const struct api_object *object);
     void (*remove)(void *context, enum api_kind kind, const char *namespace_, const char *name);
-    /* After each group of changes that belong together; the first one says that everything was listed. */
+    /* After each group of changes that belong together. */
     void (*settled)(void *context);
     /* One sentence for people about input that was refused or looks wrong. */
     void (*complain)(void *context, bool is_refusal, const char *sentence);

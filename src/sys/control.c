@@ -224,6 +224,9 @@ static int address_fill(struct sockaddr_un *ret, const char *path, struct err *e
     return 0;
 }
 
+#define LOCK_TRIES 200
+#define LOCK_WAIT_US 10000
+
 /* Opens the socket's folder, made if missing, and locks it against a second daemon that starts now. Closing
  * the descriptor unlocks. */
 static int folder_lock(const char *path, struct err *err)
@@ -242,8 +245,12 @@ static int folder_lock(const char *path, struct err *err)
         int code = errno;
         return err_set(err, code, "cannot open %s for the control socket: %s", name, strerror(code));
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return err_set(err, EADDRINUSE, "another fairlead daemon starts at %s at this moment", path);
+    /* Other daemons may have their sockets in the same folder: each holds the lock for a moment only. */
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+        if (tries == LOCK_TRIES)
+            return err_set(err, EADDRINUSE, "the folder of %s stays locked by somebody else", path);
+        usleep(LOCK_WAIT_US);
+    }
     return steal_fd(&fd);
 }
 

@@ -9,7 +9,7 @@ import yaml
 
 import manifests
 from probe import Question
-from topology import OUTSIDE, ZONE_LABEL, backbone_address
+from topology import OUTSIDE, backbone_address
 
 NAMESPACE = "matrix"
 PROTOCOLS = ("tcp", "udp", "sctp")

@@ -51,10 +51,11 @@ def binary():
 
 
 def _start_time(pid):
-    """When the kernel says that process started; None when there is none. Tells a reused pid from the owner."""
+    """When the kernel says that process started; None when it is gone or a zombie. Tells a reused pid from the owner."""
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
+            fields = file.read().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
     except OSError:
         return None
 

@@ -105,7 +105,7 @@ static void build_dispatch(struct builder *builder, struct chain *chain)
 {
     chain_init(builder, chain, "dispatch");
     RULE(builder, NULL, LOOKUP_VALUE(SET_SERVICES, FRONTEND), VALUE_VERDICT(SET_VERDICTS));
-    RULE(builder, "ports that no Service has", IN_SET(SET_CLUSTER_IPS, {FIELD_DADDR}), GOTO("reject"));
+    RULE(builder, "ports that no Service has", IN_SET(SET_CLUSTER_IPS, {FIELD_DADDR}), GOTO("rejected"));
     RULE(builder, "addresses that no Service has", IN_SET(SET_SERVICE_CIDRS, {FIELD_DADDR}),
          SIMPLE(STATEMENT_DROP));
     RULE(builder, NULL, IN_SET(SET_NODE_IPS, {FIELD_DADDR}), LOOKUP_VALUE(SET_NODE_PORTS, NODE_PORT),
@@ -206,7 +206,7 @@ struct chain_list rules_build_fixed(enum family family, const struct node_view *
     struct chain *list = arena_array(arena, struct chain, FIXED_CHAINS);
     struct builder builder = {.arena = arena};
     unsigned n = 0;
-    chain_init(&builder, &list[n++], "reject");
+    chain_init(&builder, &list[n++], "rejected");
     RULE(&builder, NULL, SIMPLE(STATEMENT_RESET));
     RULE(&builder, NULL, SIMPLE(STATEMENT_REJECT));
     build_shortcut(&builder, &list[n++], false);
@@ -239,7 +239,7 @@ const char *rules_value_chain(uint32_t value, bool for_node_port, char name[CHAI
     if (value == VALUE_DROP)
         return NULL;
     if (value == VALUE_REJECT)
-        return "reject";
+        return "rejected";
     if (value == VALUE_EXTERNAL_LOCAL)
         return for_node_port ? "node-external-local" : "external-local";
     if (value == VALUE_GUARDED)
