@@ -77,8 +77,8 @@ def change_rows(entry):
         if change["late"]:
             yield row(f"{name}, in force after a later commit", f"{change['late']} of {change['samples']}")
         if change["lost"]:
-            yield row(f"{name}, connections unanswered", f"{change['lost']} ({', '.join(change['lost_how'])})", "0",
-                      "missed")
+            yield row(f"{name}, connections unanswered",
+                      f"{change['lost']} ({', '.join(change['lost_how'])})", "0", "missed")
 
 
 def rest_rows(entry):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/block.h"
 
-#include "base/arena.h"
+#include "base/slab.h"
 
 #include <string.h>
 
@@ -29,6 +29,6 @@ char *block_strdup(struct block *block, const char *text)
 
 void block_allocate(struct block *block)
 {
-    block->data = xmalloc(block->used);
+    block->data = slab_alloc(block->used);
     block->used = 0;
 }

@@ -14,5 +14,5 @@ struct block {
 void *block_copy(struct block *block, const void *from, size_t size);
 /* The string with its end; NULL as "". */
 char *block_strdup(struct block *block, const char *text);
-/* Between the two runs: takes the measured room from the heap (free() later). */
+/* Between the two runs: takes the measured room (slab_free later). */
 void block_allocate(struct block *block);

@@ -2,6 +2,7 @@
 #include "daemon/sync.h"
 
 #include "base/cleanup.h"
+#include "base/slab.h"
 
 #include <errno.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static void plan(struct sync *sync, struct service_record *record)
     entry_keep_slots(record->entry, next, &sync->scratch);
     claims_update(&sync->claims, record->key, before, next, on_claim_moved, on_claim_lost, sync);
     if (record->is_planned)
-        free(before);
+        slab_free(before);
     else
         remember_planned(sync, record);
     record->planned = next;
@@ -143,7 +144,7 @@ static void settle(struct sync *sync)
         struct service_record *record = sync->planned[i];
         count_empty_locals(sync, record->entry, -1);
         count_empty_locals(sync, record->planned, 1);
-        free(record->entry);
+        slab_free(record->entry);
         record->entry = record->planned;
         record->planned = NULL;
         record->is_planned = false;

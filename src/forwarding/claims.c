@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "forwarding/claims.h"
 
+#include "base/slab.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -78,7 +80,7 @@ static void remove_owner(struct claims *claims, struct claim *claim, const char 
     if (claim->owners != &claim->only)
         free(claim->owners);
     HASH_DEL(claims->by_key, claim);
-    free(claim);
+    slab_free(claim);
 }
 
 static bool entry_claims(const struct entry *entry, const struct frontend *frontend)
@@ -109,7 +111,7 @@ static void put_in(struct claims *claims, const char *owner, struct frontend *fr
 {
     struct claim *claim = find(claims, frontend);
     if (!claim) {
-        claim = xcalloc(1, sizeof(*claim));
+        claim = slab_zalloc(sizeof(*claim));
         claim->key = key_of(frontend);
         HASH_ADD(hh, claims->by_key, key, sizeof(claim->key), claim);
     }
@@ -143,7 +145,7 @@ void claims_done(struct claims *claims)
         HASH_DEL(claims->by_key, claim);
         if (claim->owners != &claim->only)
             free(claim->owners);
-        free(claim);
+        slab_free(claim);
     }
     *claims = (struct claims){0};
 }

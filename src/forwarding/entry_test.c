@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/slab.h"
 #include "forwarding/entry.h"
 
 #include "base/cleanup.h"
@@ -357,7 +358,7 @@ static void health_checks_count_local_ready_addresses(void **state)
     assert_int_equal(entry->health_check_node_port, 30100);
     assert_int_equal(entry->local_endpoint_count[FAMILY_IPV4], 2);
     assert_int_equal(entry->local_endpoint_count[FAMILY_IPV6], 1);
-    free(entry);
+    slab_free(entry);
     text_done(&yaml);
     store_free(store);
 }
@@ -371,7 +372,7 @@ static void hairpins_are_the_local_endpoints_in_use(void **state)
     assert_int_equal(entry->hairpin_count, 2);
     assert_string_equal(address_format(&entry->hairpins[0], text), "10.0.0.1");
     assert_string_equal(address_format(&entry->hairpins[1], text), "10.0.0.9"); /* its node is not told */
-    free(entry);
+    slab_free(entry);
     store_free(store);
 }
 
@@ -392,7 +393,7 @@ static void udp_ports_list_whoever_serves(void **state)
     format_set(&entry->serving[0].backends, &got);
     assert_string_equal(got.data, " [10.0.0.1:53 10.0.0.2:53 10.0.0.4:53]");
     text_done(&got);
-    free(entry);
+    slab_free(entry);
     store_free(store);
 }
 
@@ -417,7 +418,7 @@ static void empty_locals_are_told(void **state)
         assert_int_equal(entry->has_empty_internal_local[FAMILY_IPV4], cases[i].internal);
         assert_int_equal(entry->has_empty_external_local[FAMILY_IPV4], cases[i].external);
         assert_false(entry->has_empty_internal_local[FAMILY_IPV6]);
-        free(entry);
+        slab_free(entry);
         store_free(store);
     }
 }
@@ -498,8 +499,8 @@ static void slots_are_not_kept_across_other_ports(void **state)
     assert_int_equal(next->sets[0].list[0].address.bytes[15], 1);
     entry_keep_slots(NULL, next, &scratch);
     entry_keep_slots(old, NULL, &scratch);
-    free(old);
-    free(next);
+    slab_free(old);
+    slab_free(next);
     arena_done(&scratch);
     store_free(store);
 }

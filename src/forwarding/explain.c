@@ -104,10 +104,9 @@ static void explain_nobody(struct explainer *explainer)
         char cidr[PREFIX_TEXT_MAX];
         if (!prefix_contains(&world->service_cidrs[i], address))
             continue;
-        text_printf(
-            ret,
-            "No Service has this address, but it lies in the ServiceCIDR %s: packets to it are dropped.\n",
-            prefix_format(&world->service_cidrs[i], cidr));
+        text_printf(ret, "%s in the ServiceCIDR %s: packets to it are dropped.\n",
+                    is_named ? "It lies" : "No Service has this address, but it lies",
+                    prefix_format(&world->service_cidrs[i], cidr));
         return;
     }
     if (is_node_port_address(world, address))
@@ -228,6 +227,8 @@ static bool explain_source_ranges(struct explainer *explainer, const struct expl
     bool is_allowed = !question->has_from;
     text_add(explainer->ret, "loadBalancerSourceRanges:");
     for (uint32_t i = 0; i < entry->source_range_count; i++) {
+        if (address_family(&entry->source_ranges[i].address) != answer->frontend->family)
+            continue;
         text_printf(explainer->ret, " %s", prefix_format(&entry->source_ranges[i], text));
         is_allowed |= question->has_from && prefix_contains(&entry->source_ranges[i], &question->from);
     }

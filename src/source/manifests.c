@@ -4,6 +4,7 @@
 #include "api/documents.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/slab.h"
 #include "base/text.h"
 #include "sys/read_file.h"
 #include "sys/watch.h"
@@ -105,7 +106,7 @@ static struct manifest_object *add_object(struct manifests *manifests, struct ma
     const char *kind = api_kind_name(from->kind);
     size_t len = key_write(key, sizeof(key), kind, from->namespace_, from->name);
     size_t tail = strlen(from->namespace_) + 1;
-    struct manifest_object *object = xcalloc(1, sizeof(*object) + len + 1 + tail);
+    struct manifest_object *object = slab_zalloc(sizeof(*object) + len + 1 + tail);
     memcpy(object->key, key, len);
     object->kind = from->kind;
     object->namespace_ = memcpy(object->key + len + 1, from->namespace_, tail);
@@ -123,7 +124,7 @@ static void drop_object(struct manifests *manifests, struct manifest_object *obj
     manifests->sink.remove(manifests->sink.context, object->kind, object->namespace_, object->name);
     manifests->status.objects[object->kind]--;
     HASH_DEL(manifests->objects, object);
-    free(object);
+    slab_free(object);
 }
 
 static void name_passed_over(struct manifests *manifests, const struct document *document)
@@ -409,7 +410,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct manifest_object *object, *next_object;
     HASH_ITER (hh, manifests->objects, object, next_object) {
         HASH_DEL(manifests->objects, object);
-        free(object);
+        slab_free(object);
     }
     struct manifest_file *file, *next_file;
     HASH_ITER (hh, manifests->files, file, next_file) {

@@ -4,7 +4,7 @@
 #include "store/intern.h"
 
 /* The compact forms of the Kubernetes objects that forwarding reads. Each is one heap block (its lists and
- * strings lie inside it), immutable once built, and freed with free(). */
+ * strings lie inside it), immutable once built, and freed with slab_free(). */
 
 struct service_port {
     const char *name;        /* "" when unnamed */

@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include "base/arena.h"
+#include "base/slab.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,29 +40,29 @@ void store_free(struct store *store)
     struct slice_record *slice, *next_slice;
     HASH_ITER (hh, store->slices, slice, next_slice) {
         HASH_DEL(store->slices, slice);
-        free(slice->slice);
-        free(slice);
+        slab_free(slice->slice);
+        slab_free(slice);
     }
     struct service_record *record, *next_record;
     HASH_ITER (hh, store->services, record, next_record) {
         HASH_DEL(store->services, record);
-        free(record->service);
-        free(record->slices);
-        free(record->entry);
-        free(record->planned);
-        free(record);
+        slab_free(record->service);
+        slab_free(record->slices);
+        slab_free(record->entry);
+        slab_free(record->planned);
+        slab_free(record);
     }
     struct node_record *node, *next_node;
     HASH_ITER (hh, store->nodes, node, next_node) {
         HASH_DEL(store->nodes, node);
-        free(node->node);
-        free(node);
+        slab_free(node->node);
+        slab_free(node);
     }
     struct service_cidr_record *cidr, *next_cidr;
     HASH_ITER (hh, store->service_cidrs, cidr, next_cidr) {
         HASH_DEL(store->service_cidrs, cidr);
-        free(cidr->service_cidr);
-        free(cidr);
+        slab_free(cidr->service_cidr);
+        slab_free(cidr);
     }
     intern_free(store->names);
     free(store);
@@ -83,7 +84,7 @@ static struct service_record *record_get(struct store *store, const char *namesp
         return record;
     char key[KEY_MAX];
     size_t len = key_write(key, namespace_, name);
-    record = xcalloc(1, sizeof(*record) + len + 1);
+    record = slab_zalloc(sizeof(*record) + len + 1);
     memcpy(record->key, key, len);
     HASH_ADD_KEYPTR(hh, store->services, record->key, len, record);
     return record;
@@ -124,14 +125,14 @@ void store_record_release(struct store *store, struct service_record *record)
     if (record->service || record->slice_count || record->entry || record->is_planned || record->is_dirty)
         return;
     HASH_DEL(store->services, record);
-    free(record->slices);
-    free(record);
+    slab_free(record->slices);
+    slab_free(record);
 }
 
 void store_service_put(struct store *store, struct service *service)
 {
     struct service_record *record = record_get(store, service->namespace_, service->name);
-    free(record->service);
+    slab_free(record->service);
     record->service = service;
     store->service_changes++;
     store_mark_dirty(store, record);
@@ -142,7 +143,7 @@ void store_service_remove(struct store *store, const char *namespace_, const cha
     struct service_record *record = store_service_find(store, namespace_, name);
     if (!record || !record->service)
         return;
-    free(record->service);
+    slab_free(record->service);
     record->service = NULL;
     store->service_changes++;
     store_mark_dirty(store, record);
@@ -166,7 +167,11 @@ static void attach(struct store *store, struct slice_record *slice)
     if (!*slice->slice->service)
         return;
     struct service_record *owner = record_get(store, slice->slice->namespace_, slice->slice->service);
-    owner->slices = xrealloc(owner->slices, (owner->slice_count + 1) * sizeof(*owner->slices));
+    struct slice **grown = slab_alloc((owner->slice_count + 1) * sizeof(*grown));
+    if (owner->slice_count)
+        memcpy(grown, owner->slices, owner->slice_count * sizeof(*grown));
+    slab_free(owner->slices);
+    owner->slices = grown;
     uint32_t at = owner->slice_count++;
     for (; at > 0 && strcmp(owner->slices[at - 1]->name, slice->slice->name) > 0; at--)
         owner->slices[at] = owner->slices[at - 1];
@@ -183,9 +188,9 @@ void store_slice_put(struct store *store, struct slice *slice)
     HASH_FIND(hh, store->slices, key, len, record);
     if (record) {
         detach(store, record);
-        free(record->slice);
+        slab_free(record->slice);
     } else {
-        record = xcalloc(1, sizeof(*record) + len + 1);
+        record = slab_zalloc(sizeof(*record) + len + 1);
         memcpy(record->key, key, len);
         HASH_ADD_KEYPTR(hh, store->slices, record->key, len, record);
     }
@@ -204,8 +209,8 @@ void store_slice_remove(struct store *store, const char *namespace_, const char 
         return;
     detach(store, record);
     HASH_DEL(store->slices, record);
-    free(record->slice);
-    free(record);
+    slab_free(record->slice);
+    slab_free(record);
     store->endpoint_changes++;
 }
 
@@ -223,15 +228,15 @@ void store_node_remove(struct store *store, const char *name)
     if (!record)
         return;
     HASH_DEL(store->nodes, record);
-    free(record->node);
-    free(record);
+    slab_free(record->node);
+    slab_free(record);
     store->nodes_changed = true;
 }
 
 void store_node_put(struct store *store, struct node *node)
 {
     store_node_remove(store, node->name);
-    struct node_record *record = xcalloc(1, sizeof(*record));
+    struct node_record *record = slab_zalloc(sizeof(*record));
     record->node = node;
     HASH_ADD_KEYPTR(hh, store->nodes, node->name, strlen(node->name), record);
     store->nodes_changed = true;
@@ -244,15 +249,15 @@ void store_service_cidr_remove(struct store *store, const char *name)
     if (!record)
         return;
     HASH_DEL(store->service_cidrs, record);
-    free(record->service_cidr);
-    free(record);
+    slab_free(record->service_cidr);
+    slab_free(record);
     store->service_cidrs_changed = true;
 }
 
 void store_service_cidr_put(struct store *store, struct service_cidr *service_cidr)
 {
     store_service_cidr_remove(store, service_cidr->name);
-    struct service_cidr_record *record = xcalloc(1, sizeof(*record));
+    struct service_cidr_record *record = slab_zalloc(sizeof(*record));
     record->service_cidr = service_cidr;
     HASH_ADD_KEYPTR(hh, store->service_cidrs, service_cidr->name, strlen(service_cidr->name), record);
     store->service_cidrs_changed = true;

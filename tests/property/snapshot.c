@@ -119,8 +119,8 @@ bool snapshot_differs_from_wanted(const struct snapshot *snapshot, const struct 
     for (uint32_t i = 0; i < snapshot->elements.count; i++) {
         const struct element *element = &snapshot->elements.list[i];
         enum set_data data = set_schema(element->set)->data;
-        bool may_linger = set_holds_slots(element->set) ||
-                          (data == DATA_VERDICT && element->set != SET_AFFINITY_LEARNS);
+        bool may_linger =
+            set_holds_slots(element->set) || (data == DATA_VERDICT && element->set != SET_AFFINITY_LEARNS);
         if (element->set != SET_SERVICE_CIDRS && !may_linger && !find(wanted, element))
             return complain(words, "left behind", element);
     }

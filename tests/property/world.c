@@ -87,9 +87,9 @@ static uint32_t choose_outside(struct dice *dice, struct address *list)
 
 static void choose_source_ranges(struct dice *dice, struct world_service *service)
 {
-    static const char *const ranges[] = {"10.0.0.0/8",  "10.1.0.0/16",    "10.1.2.3/32", "192.0.2.0/24",
-                                         "fd00::/8",    "fd00:1::/32",    "2001:db8::/64", "0.0.0.0/0",
-                                         "10.0.0.0/9",  "10.128.0.0/9",   "203.0.113.7/32"};
+    static const char *const ranges[] = {"10.0.0.0/8", "10.1.0.0/16",  "10.1.2.3/32",   "192.0.2.0/24",
+                                         "fd00::/8",   "fd00:1::/32",  "2001:db8::/64", "0.0.0.0/0",
+                                         "10.0.0.0/9", "10.128.0.0/9", "203.0.113.7/32"};
     uint32_t most = dice_below(dice, WORLD_ADDRESSES + 1);
     service->form.source_range_count = most;
     for (uint32_t i = 0; i < most; i++)
@@ -189,12 +189,10 @@ static void amend_service(struct world *world, unsigned number)
 
 static struct world_endpoint any_endpoint(struct dice *dice)
 {
-    static const uint8_t flags[] = {ENDPOINT_READY | ENDPOINT_SERVING,
-                                    ENDPOINT_READY | ENDPOINT_SERVING,
-                                    ENDPOINT_READY | ENDPOINT_SERVING,
-                                    0,
-                                    ENDPOINT_SERVING | ENDPOINT_TERMINATING,
-                                    ENDPOINT_TERMINATING};
+    static const uint8_t flags[] = {
+        ENDPOINT_READY | ENDPOINT_SERVING,       ENDPOINT_READY | ENDPOINT_SERVING,
+        ENDPOINT_READY | ENDPOINT_SERVING,       0,
+        ENDPOINT_SERVING | ENDPOINT_TERMINATING, ENDPOINT_TERMINATING};
     return (struct world_endpoint){.address = (uint8_t)dice_below(dice, 12),
                                    .node = (uint8_t)dice_below(dice, ARRAY_LEN(nodes)),
                                    .zone_hint = (uint8_t)dice_below(dice, ARRAY_LEN(zones)),
@@ -363,8 +361,8 @@ static void change_interfaces(struct world *world)
     world->interfaces.count = 0;
     for (unsigned i = 0; i < 4; i++)
         if (dice_below(&world->dice, 3))
-            world->interface_list[world->interfaces.count++] = numbered(
-                i < 2 ? FAMILY_IPV4 : FAMILY_IPV6, "198.51.100.%u", "2001:db8:1::%x", i + 1);
+            world->interface_list[world->interfaces.count++] =
+                numbered(i < 2 ? FAMILY_IPV4 : FAMILY_IPV6, "198.51.100.%u", "2001:db8:1::%x", i + 1);
 }
 
 void world_change(struct world *world, struct store *store)

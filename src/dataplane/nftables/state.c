@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/nftables/state.h"
 
+#include "base/slab.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +51,7 @@ static struct counted_chain *find_chain(struct state *state, enum family family,
     snprintf(probe.key.name, sizeof(probe.key.name), "%s", name);
     HASH_FIND(hh, state->chains, &probe.key, sizeof(probe.key), found);
     if (!found) {
-        found = xcalloc(1, sizeof(*found));
+        found = slab_zalloc(sizeof(*found));
         found->key = probe.key;
         HASH_ADD(hh, state->chains, key, sizeof(found->key), found);
     }
@@ -109,7 +111,7 @@ static void count_up(struct state *state, const struct element *element, struct 
     struct counted **table = table_of(state, &key), *counted;
     HASH_FIND(hh, *table, &key, sizeof(key), counted);
     if (!counted) {
-        counted = xcalloc(1, sizeof(*counted));
+        counted = slab_zalloc(sizeof(*counted));
         counted->key = key;
         HASH_ADD(hh, *table, key, sizeof(counted->key), counted);
     }
@@ -140,7 +142,7 @@ static void count_down(struct state *state, const struct element *element, struc
     if (batch)
         batch_delete_element(batch, element);
     HASH_DEL(*table, counted);
-    free(counted);
+    slab_free(counted);
 }
 
 typedef void count_fn(struct state *state, const struct element *element, struct batch *batch);
@@ -165,7 +167,7 @@ static void free_counted(struct counted **table)
     struct counted *counted, *next;
     HASH_ITER (hh, *table, counted, next) {
         HASH_DEL(*table, counted);
-        free(counted);
+        slab_free(counted);
     }
 }
 
@@ -176,12 +178,12 @@ void state_done(struct state *state)
     struct counted_chain *chain, *next_chain;
     HASH_ITER (hh, state->chains, chain, next_chain) {
         HASH_DEL(state->chains, chain);
-        free(chain);
+        slab_free(chain);
     }
     struct retired_slot *slot, *next_slot;
     HASH_ITER (hh, state->retired, slot, next_slot) {
         HASH_DEL(state->retired, slot);
-        free(slot);
+        slab_free(slot);
     }
     affinity_ids_done(&state->affinity_ids);
     *state = (struct state){0};
@@ -217,7 +219,7 @@ void state_remove_entry(struct state *state, const struct element_list *own,
 
 static void retire(struct state *state, const struct element *element)
 {
-    struct retired_slot *slot = xcalloc(1, sizeof(*slot));
+    struct retired_slot *slot = slab_zalloc(sizeof(*slot));
     slot->key = key_of(element);
     HASH_ADD(hh, state->retired, key, sizeof(slot->key), slot);
 }
@@ -233,7 +235,7 @@ static bool unretire(struct state *state, const struct element *element)
     if (!slot)
         return false;
     HASH_DEL(state->retired, slot);
-    free(slot);
+    slab_free(slot);
     return true;
 }
 
@@ -284,7 +286,7 @@ static void collect_slots(struct state *state, struct batch *batch)
         struct element element = element_of(&slot->key);
         batch_delete_element(batch, &element);
         HASH_DEL(state->retired, slot);
-        free(slot);
+        slab_free(slot);
     }
 }
 
@@ -300,7 +302,7 @@ static void collect_shared(struct state *state, struct batch *batch)
         if (chain)
             chain->count--;
         HASH_DEL(state->values, counted);
-        free(counted);
+        slab_free(counted);
     }
     struct counted_chain *chain, *next_chain;
     HASH_ITER (hh, state->chains, chain, next_chain) {
@@ -308,7 +310,7 @@ static void collect_shared(struct state *state, struct batch *batch)
             continue;
         batch_delete_chain(batch, (enum family)chain->key.family, chain->key.name);
         HASH_DEL(state->chains, chain);
-        free(chain);
+        slab_free(chain);
     }
 }
 
