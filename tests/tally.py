@@ -78,7 +78,7 @@ def count_tap(program, text, ending):
 
 def count_program(entry):
     """One line of meson's testlog: one program, with as many cases as it reported."""
-    name, result = entry["name"], entry["result"]
+    name, result = entry["name"].rpartition(" / ")[2], entry["result"]
     output, errors = entry.get("stdout", ""), entry.get("stderr", "")
     if result == "SKIP":
         return Count(skipped=[(name, last_line(errors, output) or "no reason given")])

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 16
+#define STEP 8
 #define SMALL_MAX 2048 /* larger pieces are malloc's */
 #define CLASSES (SMALL_MAX / STEP + 1)
 #define SLAB_SIZE ((size_t)64 * 1024)

@@ -13,3 +13,9 @@ void *slab_alloc(size_t size);
 void *slab_zalloc(size_t size);
 /* NULL is allowed. */
 void slab_free(void *piece);
+
+static inline void cleanup_slab_(void *where)
+{
+    slab_free(*(void **)where);
+}
+#define cleanup_slab __attribute__((cleanup(cleanup_slab_)))

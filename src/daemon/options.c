@@ -22,7 +22,7 @@ typedef int flag_fn(struct parser *parser, const char *value, struct err *err);
 enum flag_type { FLAG_TEXT, FLAG_BOOL, FLAG_CUSTOM };
 
 struct flag {
-    const char *name, *value_name, *help;
+    const char *name, *value_name, *help; /* without a value_name, a value may only follow a `=` */
     enum flag_type type;
     size_t offset; /* FLAG_TEXT, FLAG_BOOL: in struct parser */
     flag_fn *custom;
@@ -97,6 +97,17 @@ static int take_verbosity(struct parser *parser, const char *value, struct err *
     return 0;
 }
 
+static int take_dry_run(struct parser *parser, const char *value, struct err *err)
+{
+    if (!value || strcmp(value, "nftables") == 0)
+        parser->options.dry_run = DRY_RUN_NFTABLES;
+    else if (strcmp(value, "forwarding") == 0)
+        parser->options.dry_run = DRY_RUN_FORWARDING;
+    else
+        return err_set(err, EINVAL, "\"%.32s\" is not one of nftables, forwarding", value);
+    return 0;
+}
+
 #define TEXT(field) .type = FLAG_TEXT, .offset = offsetof(struct parser, field)
 #define BOOL(field) .type = FLAG_BOOL, .offset = offsetof(struct parser, field)
 #define CUSTOM(function) .type = FLAG_CUSTOM, .custom = (function)
@@ -126,7 +137,9 @@ static const struct flag flags[] = {
      CUSTOM(take_sync_period)},
     {"--control-socket", "PATH", "where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT,
      TEXT(options.control_socket)},
-    {"--dry-run", NULL, "print the nftables table that the folder makes, and end", BOOL(options.is_dry_run)},
+    {"--dry-run", NULL,
+     "print the nftables table that the folder makes (=forwarding: the decisions), and end",
+     CUSTOM(take_dry_run)},
     {"--v", "LEVEL", "log more: 2 and above tell of every turn", CUSTOM(take_verbosity)},
     {"--help", NULL, "this text", BOOL(options.shows_help)},
 };
@@ -174,9 +187,11 @@ static int parse_flags(struct parser *parser, int argc, char *const *argv, struc
                 return code;
             continue;
         }
-        if (!value && ++i == argc)
-            return err_set(err, EINVAL, "%s needs a value: %s", flag->name, flag->value_name);
-        value = value ? value : argv[i];
+        if (!value && flag->value_name) {
+            if (++i == argc)
+                return err_set(err, EINVAL, "%s needs a value: %s", flag->name, flag->value_name);
+            value = argv[i];
+        }
         if (flag->type == FLAG_TEXT) {
             *(const char **)((char *)parser + flag->offset) = value;
             continue;

@@ -6,11 +6,15 @@
 /* What the command line of `fairlead standalone` says, checked. Flags carry kube-proxy's names where
  * kube-proxy has them (cmd/kube-proxy/app/options.go). */
 
+/* What --dry-run prints instead of serving. */
+enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_FORWARDING };
+
 struct options {
     const char *manifests, *control_socket;
     const char *node_name; /* lower case; the host's name when not given */
     const char *proxy_mode;
-    bool is_dry_run, masquerade_all, is_bind_hard_fail, shows_help;
+    bool masquerade_all, is_bind_hard_fail, shows_help;
+    enum dry_run dry_run;
     unsigned sync_period_ms;
     int verbosity;
     enum local_detect local_detect;

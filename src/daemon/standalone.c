@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "dataplane/conntrack.h"
+#include "forwarding/describe.h"
 #include "store/convert.h"
 
 #include <errno.h>
@@ -86,12 +87,27 @@ static void on_applied(void *context, const struct dataplane_change *changes, si
     }
 }
 
+/* From the change that the controller saw to the kernel's commit (SLI of the network-programming latency).
+ * Changes from before this process are not its doing. */
+static void record_programming_latency(struct standalone *standalone, int64_t now_ns)
+{
+    struct store *store = standalone->store;
+    for (uint32_t i = 0; i < store->trigger_count; i++) {
+        const struct slice_trigger *trigger = &store->triggers[i];
+        if ((int64_t)trigger->time_ns >= standalone->started_ns && (int64_t)trigger->time_ns <= now_ns)
+            metrics_observe(&standalone->metrics.network_programming_duration[trigger->family],
+                            (double)(now_ns - (int64_t)trigger->time_ns) / 1e9);
+    }
+    store_forget_triggers(store);
+}
+
 static void record_turn(struct standalone *standalone, const struct sync_result *result,
                         struct health_time began)
 {
     struct metrics *metrics = &standalone->metrics;
     struct health_time now = web_now();
     double seconds = (double)(now.monotonic_ns - began.monotonic_ns) / 1e9;
+    record_programming_latency(standalone, now.wall_ns);
     metrics->turns_total = standalone->sync.turns;
     metrics_observe(&metrics->turn_duration, seconds);
     metrics->frontend_conflicts = standalone->sync.claims.shadowed;
@@ -266,6 +282,24 @@ static void on_signal(uv_signal_t *signal, int number)
     end(signal->data, 0);
 }
 
+static void on_element_count(void *context, const char *set, uint64_t count)
+{
+    metrics_set_named(&((struct standalone *)context)->metrics.kernel_elements, set, (double)count);
+}
+
+/* What costs nothing until somebody asks. */
+static void on_refresh(void *context)
+{
+    struct standalone *standalone = context;
+    const struct source_status *status = manifests_status(standalone->manifests);
+    for (int kind = 0; kind < API_KIND_COUNT; kind++)
+        metrics_set_named(&standalone->metrics.store_objects, api_kind_name((enum api_kind)kind),
+                          status->objects[kind]);
+    standalone->metrics.service_changes_pending =
+        standalone->sync.needs_load || standalone->store->dirty_count;
+    standalone->dataplane->ops->count_elements(standalone->dataplane, on_element_count, standalone);
+}
+
 static int open_web(struct standalone *standalone, struct err *err)
 {
     const struct options *options = &standalone->options;
@@ -276,6 +310,7 @@ static int open_web(struct standalone *standalone, struct err *err)
         .mode = standalone->dataplane->ops->name,
         .health = &standalone->health,
         .metrics = &standalone->metrics,
+        .refresh = on_refresh,
         .report = on_report,
         .context = standalone,
     };
@@ -354,6 +389,11 @@ static void close_all(struct standalone *standalone)
     store_free(standalone->store);
 }
 
+static int entry_order(const void *a, const void *b)
+{
+    return strcmp((*(const struct entry *const *)a)->name, (*(const struct entry *const *)b)->name);
+}
+
 static int dry_run(struct standalone *standalone, struct err *err)
 {
     /* The same reading and deciding, and then the text instead of the kernel. */
@@ -370,7 +410,11 @@ static int dry_run(struct standalone *standalone, struct err *err)
     size_t count;
     struct text text = {0};
     cleanup_free const struct entry **entries = sync_entries(&standalone->sync, &count);
-    nftables_dataplane.render(&standalone->sync.node.dataplane, entries, count, &text);
+    qsort(entries, count, sizeof(*entries), entry_order);
+    if (standalone->options.dry_run == DRY_RUN_NFTABLES)
+        nftables_dataplane.render(&standalone->sync.node.dataplane, entries, count, &text);
+    for (size_t i = 0; standalone->options.dry_run == DRY_RUN_FORWARDING && i < count; i++)
+        describe_entry(entries[i], &text);
     fwrite(text_str(&text), 1, text.len, stdout);
     text_done(&text);
     return 0;
@@ -396,12 +440,13 @@ int standalone_main(int argc, char *const *argv)
     standalone.store = store_new();
     init_handles(&standalone);
     metrics_init(&standalone.metrics);
+    standalone.started_ns = web_now().wall_ns;
     health_init(&standalone.health, standalone.options.sync_period_ms);
-    int code = standalone.options.is_dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
+    int code = standalone.options.dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
     if (code < 0) {
         log_error("%s", err.text);
         standalone.exit_status = 1;
-    } else if (!standalone.options.is_dry_run) {
+    } else if (!standalone.options.dry_run) {
         while (!standalone.is_ending)
             uv_run(&standalone.loop, UV_RUN_DEFAULT);
     }

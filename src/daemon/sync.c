@@ -137,7 +137,8 @@ static void count_empty_locals(struct sync *sync, const struct entry *entry, int
     }
 }
 
-/* What was planned is from now on what is wanted, whether or not the kernel took it. */
+/* What was planned is in force. After a failure it stays planned, so that the turn that succeeds at last knows
+ * what was in force before: conntrack has to forget the difference. */
 static void settle(struct sync *sync)
 {
     for (size_t i = 0; i < sync->planned_count; i++) {
@@ -172,7 +173,8 @@ int sync_turn(struct sync *sync, struct sync_result *ret, struct err *err)
     if (result.changed == 0 && !sync->needs_load)
         return 0;
     int code = apply(sync, &result.dataplane, err);
-    settle(sync);
+    if (code == 0)
+        settle(sync);
     result.did_program = code == 0;
     result.was_full = sync->needs_load || result.dataplane.was_full;
     sync->needs_load = code < 0;

@@ -106,6 +106,8 @@ static void page_metrics(const struct web *web, const struct http_request *reque
                          struct http_response *response)
 {
     /* Without /proc these rows are missing and all others are not. */
+    if (web->config.refresh)
+        web->config.refresh(web->config.context);
     metrics_read_process(web->config.metrics, NULL);
     response->content_type = METRICS_CONTENT_TYPE;
     metrics_format(web->config.metrics, &response->body);

@@ -26,6 +26,8 @@ struct web_config {
     const char *mode;       /* what /proxyMode says */
     const struct health *health;
     struct metrics *metrics; /* web counts its own answers there, and reads the process's figures into it */
+    void (*refresh)(
+        void *context); /* before /metrics is answered: fills what is only counted then; may be NULL */
     web_report_fn *report;
     void *context;
 };

@@ -53,6 +53,9 @@ struct dataplane_ops {
      * (reads the descriptor dry). */
     int (*watch_fd)(const struct dataplane *dataplane);
     bool (*is_disturbed)(struct dataplane *dataplane);
+    /* How many elements each map and set holds, both families together. */
+    void (*count_elements)(const struct dataplane *dataplane,
+                           void (*visit)(void *context, const char *set, uint64_t count), void *context);
     /* The text form of what entries would make of the kernel, for dump, dry runs and golden tests. Pure. */
     void (*render)(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
                    struct text *ret);

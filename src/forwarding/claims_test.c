@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/slab.h"
 #include "forwarding/claims.h"
 
 #include "base/text.h"
@@ -44,7 +45,7 @@ static void expect(struct world *world, const char *name, const char *spec, cons
     }
     text_done(&world->log);
     claims_update(&world->claims, owners[*name - 'a'], *entry, next, on_moved, on_lost, world);
-    free(*entry);
+    slab_free(*entry);
     *entry = next;
     assert_string_equal(text_str(&world->log), expected);
     text_done(&yaml);
@@ -69,7 +70,7 @@ static int teardown(void **state)
     struct world *world = *state;
     claims_done(&world->claims);
     for (int i = 0; i < 3; i++)
-        free(world->entries[i]);
+        slab_free(world->entries[i]);
     text_done(&world->log);
     store_free(world->store);
     free(world);

@@ -107,7 +107,7 @@ static void check(const struct building *cases, size_t count, const struct node_
         struct node_view node = changes ? *changes : view(store);
         struct text got = {0};
         node.name = intern_id(store->names, "here");
-        cleanup_free struct entry *entry = build(store, &node);
+        cleanup_slab struct entry *entry = build(store, &node);
         format(entry, &got);
         if (strcmp(got.data, cases[i].expected) != 0)
             fail_msg("%s\nexpected\n%sgot\n%s", cases[i].label, cases[i].expected, got.data);
@@ -472,8 +472,8 @@ static void kept_endpoints_keep_their_slots(void **state)
             fail_msg("%s to %s: expected slots %s, got %s", cases[i].before, cases[i].after, cases[i].slots,
                      text_str(&got));
         text_done(&got);
-        free(entries[0]);
-        free(entries[1]);
+        slab_free(entries[0]);
+        slab_free(entries[1]);
         arena_done(&scratch);
     }
 }

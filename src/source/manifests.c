@@ -15,13 +15,13 @@
 #include <string.h>
 #include <uthash.h>
 
+/* One for each object of the folder: there are twenty thousand of these on a large node. */
 struct manifest_object {
     struct manifest_file *file;
     struct manifest_object *next; /* of the same file */
     uint64_t fingerprint;
-    uint64_t seen; /* the reading that last met it */
-    enum api_kind kind;
-    const char *namespace_, *name; /* inside key's block */
+    uint32_t seen; /* the reading that last met it */
+    uint8_t kind;
     UT_hash_handle hh;
     char key[]; /* "Kind/namespace/name" */
 };
@@ -52,7 +52,7 @@ struct manifests {
     uv_timer_t retry;   /* the folder itself went away: look for it again */
     uv_check_t pending; /* runs once the events at hand are read */
     bool needs_rescan;
-    uint64_t readings;
+    uint32_t readings;
 };
 
 /* The reading of one file. */
@@ -103,14 +103,10 @@ static struct manifest_object *add_object(struct manifests *manifests, struct ma
                                           const struct api_object *from)
 {
     char key[1024];
-    const char *kind = api_kind_name(from->kind);
-    size_t len = key_write(key, sizeof(key), kind, from->namespace_, from->name);
-    size_t tail = strlen(from->namespace_) + 1;
-    struct manifest_object *object = slab_zalloc(sizeof(*object) + len + 1 + tail);
+    size_t len = key_write(key, sizeof(key), api_kind_name(from->kind), from->namespace_, from->name);
+    struct manifest_object *object = slab_zalloc(sizeof(*object) + len + 1);
     memcpy(object->key, key, len);
-    object->kind = from->kind;
-    object->namespace_ = memcpy(object->key + len + 1, from->namespace_, tail);
-    object->name = object->key + strlen(kind) + 1 + tail;
+    object->kind = (uint8_t)from->kind;
     object->file = file;
     object->next = file->objects;
     file->objects = object;
@@ -121,7 +117,10 @@ static struct manifest_object *add_object(struct manifests *manifests, struct ma
 
 static void drop_object(struct manifests *manifests, struct manifest_object *object)
 {
-    manifests->sink.remove(manifests->sink.context, object->kind, object->namespace_, object->name);
+    cleanup_free char *kind = xstrdup(object->key);
+    char *namespace_ = strchr(kind, '/') + 1, *name = strchr(namespace_, '/') + 1;
+    name[-1] = '\0';
+    manifests->sink.remove(manifests->sink.context, (enum api_kind)object->kind, namespace_, name);
     manifests->status.objects[object->kind]--;
     HASH_DEL(manifests->objects, object);
     slab_free(object);
@@ -426,14 +425,20 @@ static void on_timer_closed(uv_handle_t *handle)
     free(manifests);
 }
 
+/* One after the other: libuv finishes closing in the reverse order, and both handles lie in the same memory. */
+static void on_check_closed(uv_handle_t *handle)
+{
+    struct manifests *manifests = handle->data;
+    uv_close((uv_handle_t *)&manifests->retry, on_timer_closed);
+}
+
 void manifests_close(struct manifests *manifests)
 {
     if (!manifests)
         return;
     folder_watch_close(manifests->watch);
     uv_check_stop(&manifests->pending);
-    uv_close((uv_handle_t *)&manifests->pending, NULL);
-    uv_close((uv_handle_t *)&manifests->retry, on_timer_closed);
+    uv_close((uv_handle_t *)&manifests->pending, on_check_closed);
 }
 
 const struct source_status *manifests_status(const struct manifests *manifests)

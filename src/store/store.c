@@ -65,6 +65,7 @@ void store_free(struct store *store)
         slab_free(cidr);
     }
     intern_free(store->names);
+    free(store->triggers);
     free(store);
 }
 
@@ -180,6 +181,23 @@ static void attach(struct store *store, struct slice_record *slice)
     store_mark_dirty(store, owner);
 }
 
+void store_forget_triggers(struct store *store)
+{
+    store->trigger_count = 0;
+}
+
+static void note_trigger(struct store *store, const struct slice *slice)
+{
+    if (!slice->trigger_time_ns)
+        return;
+    if (store->trigger_count == store->trigger_capacity) {
+        store->trigger_capacity = store->trigger_capacity ? store->trigger_capacity * 2 : 16;
+        store->triggers = xrealloc(store->triggers, store->trigger_capacity * sizeof(*store->triggers));
+    }
+    store->triggers[store->trigger_count++] =
+        (struct slice_trigger){.time_ns = slice->trigger_time_ns, .family = slice->family};
+}
+
 void store_slice_put(struct store *store, struct slice *slice)
 {
     char key[KEY_MAX];
@@ -195,6 +213,7 @@ void store_slice_put(struct store *store, struct slice *slice)
         HASH_ADD_KEYPTR(hh, store->slices, record->key, len, record);
     }
     record->slice = slice;
+    note_trigger(store, slice);
     store->endpoint_changes++;
     attach(store, record);
 }

@@ -11,8 +11,8 @@ struct service_record {
     struct service *service; /* NULL while only slices are known */
     struct slice **slices;   /* sorted by name */
     uint32_t slice_count;
-    /* Forwarding's results, set and freed by the walk alone: what the dataplane was last given, and what this turn
-     * will give it. */
+    /* Forwarding's results, set and freed by the walk alone: what the dataplane was last given, and what this
+     * turn will give it. */
     struct entry *entry, *planned;
     bool is_planned;
     bool is_dirty;
@@ -48,6 +48,12 @@ struct store {
     uint32_t dirty_count;
     bool nodes_changed, service_cidrs_changed; /* cleared by the reader */
     uint64_t service_changes, endpoint_changes;
+    /* Trigger times of the slices put since store_forget_triggers, for latency metrics (KEP-752). */
+    struct slice_trigger {
+        uint64_t time_ns;
+        enum family family;
+    } * triggers;
+    uint32_t trigger_count, trigger_capacity;
 };
 
 struct store *store_new(void);
@@ -68,6 +74,7 @@ struct service_record *store_service_find(const struct store *store, const char 
                                           const char *name);
 const struct node *store_node_find(const struct store *store, const char *name);
 
+void store_forget_triggers(struct store *store);
 void store_mark_dirty(struct store *store, struct service_record *record);
 /* For a change of the node itself: its zone, its addresses. */
 void store_mark_all_dirty(struct store *store);

@@ -30,11 +30,14 @@ static int open_socket(uint32_t groups, int *ret, struct err *err)
     return 0;
 }
 
-static bool take_address(const struct nlmsghdr *message, struct address *ret)
+bool interface_address_parse(const struct nlmsghdr *message, struct address *ret)
 {
     const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
     const struct nlattr *attribute, *address = NULL, *local = NULL;
     char interface[IF_NAMESIZE];
+    /* libmnl walks to the end rounded up: only a whole message may be walked. */
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(*header) || message->nlmsg_len % MNL_ALIGNTO)
+        return false;
     if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6)
         return false;
     if (if_indextoname(header->ifa_index, interface) && strcmp(interface, "kube-ipvs0") == 0)
@@ -70,45 +73,72 @@ static void finish(struct interface_addresses *addresses)
     addresses->count = kept;
 }
 
-int interface_addresses_read(struct interface_addresses *ret, struct err *err)
+struct listing {
+    struct interface_addresses found;
+    uint32_t capacity;
+    bool is_done, is_disturbed, is_refused;
+};
+
+static void take_addresses(struct listing *listing, const void *bytes, size_t len)
 {
-    cleanup_close int fd = -1;
+    struct interface_addresses *found = &listing->found;
+    int left = (int)len;
+    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+         message = mnl_nlmsg_next(message, &left)) {
+        listing->is_disturbed |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+        listing->is_done |= message->nlmsg_type == NLMSG_DONE;
+        listing->is_refused |= message->nlmsg_type == NLMSG_ERROR;
+        if (found->count == listing->capacity) {
+            listing->capacity = listing->capacity ? listing->capacity * 2 : 16;
+            found->list = xrealloc(found->list, listing->capacity * sizeof(*found->list));
+        }
+        if (message->nlmsg_type == RTM_NEWADDR &&
+            interface_address_parse(message, &found->list[found->count]))
+            found->count++;
+    }
+}
+
+static int list_addresses(int fd, struct listing *listing, struct err *err)
+{
     char buffer[32768];
-    struct interface_addresses found = {0};
-    uint32_t capacity = 0;
-    int code = open_socket(0, &fd, err);
-    if (code < 0)
-        return code;
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     request->nlmsg_type = RTM_GETADDR;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     mnl_nlmsg_put_extra_header(request, sizeof(struct ifaddrmsg));
     if (send(fd, request, request->nlmsg_len, 0) < 0)
         return err_set(err, errno, "cannot ask for the interfaces' addresses: %s", strerror(errno));
-    for (;;) {
+    while (!listing->is_done && !listing->is_refused) {
         ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0) {
-            free(found.list);
+        if (got < 0)
             return err_set(err, errno, "cannot read the interfaces' addresses: %s", strerror(errno));
-        }
-        int left = (int)got;
-        for (const struct nlmsghdr *message = (const void *)buffer; mnl_nlmsg_ok(message, left);
-             message = mnl_nlmsg_next(message, &left)) {
-            if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) {
-                finish(&found);
-                *ret = found;
-                return 0;
-            }
-            if (found.count == capacity) {
-                capacity = capacity ? capacity * 2 : 16;
-                found.list = xrealloc(found.list, capacity * sizeof(*found.list));
-            }
-            if (message->nlmsg_type == RTM_NEWADDR && take_address(message, &found.list[found.count]))
-                found.count++;
-        }
+        take_addresses(listing, buffer, (size_t)got);
     }
+    if (listing->is_refused)
+        return err_set(err, EPROTO, "the kernel does not list the interfaces' addresses");
+    if (listing->is_disturbed)
+        return err_set(err, EAGAIN, "the interfaces' addresses change faster than they can be listed");
+    return 0;
+}
+
+int interface_addresses_read(struct interface_addresses *ret, struct err *err)
+{
+    cleanup_close int fd = -1;
+    int code = open_socket(0, &fd, err);
+    if (code < 0)
+        return code;
+    code = -EAGAIN;
+    for (int attempts = 0; attempts < 10 && code == -EAGAIN; attempts++) {
+        struct listing listing = {0};
+        code = list_addresses(fd, &listing, err);
+        finish(&listing.found);
+        if (code == 0)
+            *ret = listing.found;
+        else
+            free(listing.found.list);
+    }
+    return code;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -140,14 +170,14 @@ int interface_watch_open(struct interface_watch **ret, uv_loop_t *loop, interfac
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct interface_watch *watch = handle->data;
+    close(watch->fd);
+    free(watch);
 }
 
 void interface_watch_close(struct interface_watch *watch)
 {
     if (!watch)
         return;
-    uv_poll_stop(&watch->poll);
-    close(watch->fd);
     uv_close((uv_handle_t *)&watch->poll, on_closed);
 }

@@ -15,6 +15,11 @@ struct interface_addresses {
  * none of them. */
 int interface_addresses_read(struct interface_addresses *ret, struct err *err);
 
+struct nlmsghdr;
+/* The address that an RTM_NEWADDR message tells of; false for one that is left out, or makes no sense. For
+ * fuzzing; never reads past the message. */
+bool interface_address_parse(const struct nlmsghdr *message, struct address *ret);
+
 struct interface_watch;
 typedef void interface_changed_fn(void *context);
 int interface_watch_open(struct interface_watch **ret, uv_loop_t *loop, interface_changed_fn *changed,

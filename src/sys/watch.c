@@ -62,14 +62,14 @@ int folder_watch_open(struct folder_watch **ret, uv_loop_t *loop, const char *pa
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct folder_watch *watch = handle->data;
+    close(watch->fd);
+    free(watch);
 }
 
 void folder_watch_close(struct folder_watch *watch)
 {
     if (!watch)
         return;
-    uv_poll_stop(&watch->poll);
-    close(watch->fd);
     uv_close((uv_handle_t *)&watch->poll, on_closed);
 }

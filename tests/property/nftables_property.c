@@ -83,7 +83,7 @@ static void take_failing_turn(struct sequence *sequence)
     int code = sync_turn(&sequence->run.sync, &result, &err);
     run_forget_failure(&sequence->run);
     check(sequence, "after a turn that may have failed", false);
-    if (code < 0 && dice_one_in(&sequence->dice, 2)) {
+    for (uint32_t i = dice_below(&sequence->dice, 4); code < 0 && i > 0; i--) {
         collect_once(sequence);
         check(sequence, "after collecting behind a failed turn", false);
     }
@@ -111,12 +111,12 @@ static void take_turn(struct sequence *sequence)
 
 static void maybe_damage(struct sequence *sequence)
 {
-    if (!dice_one_in(&sequence->dice, 12) || !check_watch(sequence, sequence->is_damaged))
-        return;
-    if (!run_damage(&sequence->run, &sequence->dice))
+    if (!dice_one_in(&sequence->dice, 12) || (!sequence->is_damaged && !check_watch(sequence, false)) ||
+        !run_damage(&sequence->run, &sequence->dice))
         return;
     sequence->is_damaged = true;
     check_watch(sequence, true);
+    /* Not always does the daemon get to hear of it before its next turn. */
     if (dice_below(&sequence->dice, 3))
         sequence->run.sync.needs_load = true;
 }
@@ -148,9 +148,12 @@ static void check_idle_load(struct sequence *sequence)
     sequence->run.sync.needs_load = true;
     if (sync_turn(&sequence->run.sync, &result, &err) < 0)
         complain(sequence, "second load", err.text);
-    else if (result.dataplane.transactions || result.dataplane.element_adds ||
-             result.dataplane.element_deletes)
-        complain(sequence, "second load", "writes though everything is there");
+    const struct dataplane_result *written = &result.dataplane;
+    if (written->transactions == 0 && written->element_adds == 0 && written->element_deletes == 0)
+        return;
+    err_set(&err, EIO, "%u elements in and %u out, though everything was there", written->element_adds,
+            written->element_deletes);
+    complain(sequence, "second load", err.text);
 }
 
 /* The table as it stands when nothing waits any more. */

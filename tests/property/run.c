@@ -259,13 +259,12 @@ uint32_t run_count_clients(struct run *run, enum family family)
     return count;
 }
 
-static void damage_element(struct dice *dice, const struct snapshot *snapshot, struct batch *batch,
-                           bool replaces)
+static void damage_element(struct dice *dice, const struct element *any, struct batch *batch, bool replaces)
 {
-    struct element element = snapshot->elements.list[dice_below(dice, snapshot->elements.count)];
+    struct element element = *any;
     enum set_data data = set_schema(element.set)->data;
     if (element.set == SET_SERVICE_CIDRS)
-        return;
+        return; /* read back as bounds, which nobody can delete one by one */
     batch_delete_element(batch, &element);
     if (!replaces || data == DATA_NONE || data == DATA_VERDICT)
         return;
@@ -273,35 +272,39 @@ static void damage_element(struct dice *dice, const struct snapshot *snapshot, s
     batch_add_element(batch, &element);
 }
 
+static void write_damage(struct dice *dice, const struct snapshot *snapshot, struct batch *batch)
+{
+    const struct element *any = &snapshot->elements.list[dice_below(dice, snapshot->elements.count)];
+    struct chain chain = {.name = "foreign"};
+    struct element stray = {.family = any->family,
+                            .set = dice_one_in(dice, 2) ? SET_HAIRPIN : SET_NODE_ENDPOINTS};
+    stray.key[0] = (uint8_t)dice_below(dice, 255);
+    uint32_t kind = dice_below(dice, 13);
+    if (kind == 0)
+        batch_delete_table(batch, any->family);
+    else if (kind == 1)
+        batch_flush_rules(batch, any->family);
+    else if (kind == 2)
+        batch_add_chain(batch, any->family, &chain);
+    else if (kind == 3)
+        batch_add_element(batch, &stray);
+    else if (kind < 6)
+        batch_flush_set(batch, any->family, any->set);
+    else
+        damage_element(dice, any, batch, kind < 9);
+}
+
 bool run_damage(struct run *run, struct dice *dice)
 {
     struct snapshot snapshot;
     struct err err = {0};
     struct batch batch;
-    enum family family = (enum family)dice_below(dice, FAMILY_COUNT);
     must(snapshot_take(&snapshot, &run->kernel, &err), &err);
     batch_init(&batch);
-    struct chain chain = {.name = "foreign"};
-    struct element stray = {.family = family, .set = dice_one_in(dice, 2) ? SET_HAIRPIN : SET_NODE_ENDPOINTS};
-    stray.key[0] = (uint8_t)dice_below(dice, 255);
-    uint32_t kind = dice_below(dice, 14);
-    if (snapshot.elements.count == 0)
-        kind = 13;
-    if (kind == 0)
-        batch_delete_table(&batch, family);
-    else if (kind == 1)
-        batch_flush_rules(&batch, family);
-    else if (kind == 2)
-        batch_add_chain(&batch, family, &chain);
-    else if (kind == 3)
-        batch_add_element(&batch, &stray);
-    else if (kind < 6)
-        batch_flush_set(&batch, family, (enum set_id)dice_below(dice, SET_COUNT));
-    else if (kind < 13)
-        damage_element(dice, &snapshot, &batch, kind < 9);
+    if (snapshot.elements.count)
+        write_damage(dice, &snapshot, &batch);
     bool is_done = !batch_is_empty(&batch) && write_batch(run, &batch) == 0;
-    if (!is_done)
-        batch_done(&batch);
+    batch_done(&batch);
     snapshot_done(&snapshot);
     return is_done;
 }

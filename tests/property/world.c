@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "world.h"
 
-#include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/slab.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,7 +239,7 @@ struct service_block {
 
 static struct service *make_service(const struct world_service *from)
 {
-    struct service_block *block = xcalloc(1, sizeof(*block));
+    struct service_block *block = slab_zalloc(sizeof(*block));
     block->lists = *from;
     block->service = from->form;
     snprintf(block->name, sizeof(block->name), "%s", from->form.name);
@@ -265,7 +265,7 @@ static struct slice *make_slice(const struct world *world, unsigned service, uns
                                 struct store *store)
 {
     const struct world_slice *from = &world->slices[service][number];
-    struct slice_block *block = xcalloc(1, sizeof(*block));
+    struct slice_block *block = slab_zalloc(sizeof(*block));
     uint32_t used = 1;
     snprintf(block->name, sizeof(block->name), "s%u-%u", service, number);
     for (uint32_t i = 0; i < from->port_count; i++)
@@ -299,7 +299,7 @@ static struct slice *make_slice(const struct world *world, unsigned service, uns
 
 static void put_node(const struct world *world, struct store *store)
 {
-    struct node *node = xcalloc(1, sizeof(*node));
+    struct node *node = slab_zalloc(sizeof(*node));
     *node = (struct node){.name = WORLD_NODE, .zone = intern_id(store->names, zones[world->node_zone])};
     store_node_put(store, node);
 }
@@ -317,7 +317,7 @@ static void put_service_cidr(const struct world *world, struct store *store)
     struct block {
         struct service_cidr service_cidr;
         struct prefix cidrs[3];
-    } *block = xcalloc(1, sizeof(*block));
+    } *block = slab_zalloc(sizeof(*block));
     block->service_cidr = (struct service_cidr){.name = "kubernetes", .cidrs = block->cidrs};
     for (int i = 0; i < 3 && choices[world->cidr_choice][i]; i++)
         prefix_parse(choices[world->cidr_choice][i], &block->cidrs[block->service_cidr.cidr_count++], NULL);

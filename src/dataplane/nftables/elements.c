@@ -117,11 +117,17 @@ static void add_value(struct element_list *ret, const struct frontend *frontend,
     put_number(element->data, value);
 }
 
+/* The number has 16 bits for it, and the second range of slots begins behind: the rest takes no traffic. */
+static uint32_t slot_count(const struct backend_set *backends)
+{
+    return backends->count < VALUE_COUNT_MASK ? backends->count : VALUE_COUNT_MASK;
+}
+
 static void add_slots(struct element_list *ret, const struct frontend *frontend,
                       const struct backend_set *backends, uint32_t offset)
 {
     enum set_id set = form(frontend, SET_ENDPOINTS, SET_NODE_ENDPOINTS);
-    for (uint32_t slot = 0; slot < backends->count; slot++) {
+    for (uint32_t slot = 0; slot < slot_count(backends); slot++) {
         struct element *element = add(ret, frontend->family, set);
         put_number(put_frontend(element->key, frontend), offset + slot);
         put_port(put_address(element->data, &backends->list[slot].address), backends->list[slot].port);
@@ -142,7 +148,7 @@ static uint32_t pick_value(const struct frontend *frontend, const struct backend
         return VALUE_DROP;
     if (frontend->affinity_seconds)
         flags |= VALUE_AFFINITY;
-    return backends->count | flags | (uint32_t)frontend->masquerade << VALUE_MASQUERADE_SHIFT;
+    return slot_count(backends) | flags | (uint32_t)frontend->masquerade << VALUE_MASQUERADE_SHIFT;
 }
 
 static void add_affinity(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,
@@ -265,7 +271,8 @@ int element_cmp(const struct element *a, const struct element *b)
     if (a->family != b->family)
         return (int)a->family - (int)b->family;
     int by_key = memcmp(a->key, b->key, KEY_MAX);
-    return by_key ? by_key : memcmp(a->key_end, b->key_end, KEY_MAX);
+    int by_end = by_key ? by_key : memcmp(a->key_end, b->key_end, KEY_MAX);
+    return by_end ? by_end : (int)a->is_bound_behind - (int)b->is_bound_behind;
 }
 
 bool element_same_data(const struct element *a, const struct element *b)

@@ -17,6 +17,7 @@ struct element {
     enum set_id set;
     uint8_t key[KEY_MAX];
     uint8_t key_end[KEY_MAX]; /* intervals: the last key of the range, inclusive */
+    bool is_bound_behind;     /* read back from service-cidrs: the first key behind a range */
     union {
         uint8_t
             data[DATA_MAX]; /* DATA_VALUE in host order, DATA_ENDPOINT as address and port in network order */

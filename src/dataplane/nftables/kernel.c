@@ -16,6 +16,8 @@
 
 #define RECEIVE_BUFFER (8 << 20)
 #define READ_BUFFER (64 << 10) /* nf_tables dumps want 32 KiB or more */
+#define TRANSACTION_MAX                                                                                      \
+    ((size_t)1 << 30) /* net/core/sock.c keeps a send buffer below 2 GiB, its books included */
 
 static int open_socket(int *ret, uint32_t *ret_port_id, struct err *err)
 {
@@ -44,10 +46,11 @@ int kernel_open(struct kernel *kernel, struct err *err)
 
 void kernel_close(struct kernel *kernel)
 {
-    kernel_watch_leave(kernel);
+    if (kernel->watch_fd >= 0)
+        close(kernel->watch_fd);
     if (kernel->fd >= 0)
         close(kernel->fd);
-    kernel->fd = -1;
+    kernel->fd = kernel->watch_fd = -1;
 }
 
 /* Everything that is sent, in the order in which the kernel shall take it. */
@@ -110,84 +113,119 @@ static enum set_id set_by_name(const char *name)
     return (enum set_id)set;
 }
 
-/* The element that the failing attribute at offset belongs to, from our own bytes. */
+/* The element that the failing attribute at offset belongs to, from our own bytes. An offset that lies in
+ * none of them blames nobody. */
 static void blame(const struct nlmsghdr *message, uint32_t offset, struct element *ret)
 {
     uint16_t type = message->nlmsg_type & 0xff;
     if (type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM)
         return;
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-    const struct nlattr *attribute, *list = NULL;
-    ret->family = header->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+    const struct nlattr *attribute, *list = NULL, *found = NULL;
+    enum family family = header->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+    enum set_id set = SET_COUNT;
     mnl_attr_for_each(attribute, message, sizeof(*header))
     {
         if (mnl_attr_get_type(attribute) == NFTA_SET_ELEM_LIST_SET)
-            ret->set = set_by_name(mnl_attr_get_str(attribute));
+            set = set_by_name(mnl_attr_get_str(attribute));
         if (mnl_attr_get_type(attribute) == NFTA_SET_ELEM_LIST_ELEMENTS)
             list = attribute;
     }
-    if (!list || ret->set == SET_COUNT)
+    if (!list || set == SET_COUNT)
         return;
-    const struct nlattr *found = mnl_attr_get_payload(list);
     mnl_attr_for_each_nested(attribute, list)
     {
         if ((size_t)((const char *)attribute - (const char *)message) > offset)
             break;
         found = attribute;
     }
+    if (!found)
+        return;
     const struct nlattr *key = mnl_attr_get_payload(found);
     const struct nlattr *value = mnl_attr_get_payload(key);
-    memcpy(ret->key, mnl_attr_get_payload(value), set_key_len(ret->set, ret->family));
+    ret->family = family;
+    ret->set = set;
+    memcpy(ret->key, mnl_attr_get_payload(value), set_key_len(set, family));
 }
 
+/* Where in our message the refused attribute stands (NLMSGERR_ATTR_OFFS), or 0. */
 static uint32_t error_offset(const struct nlmsghdr *answer)
 {
     const struct nlmsgerr *error = mnl_nlmsg_get_payload(answer);
     const struct nlattr *attribute;
-    if (!(answer->nlmsg_flags & NLM_F_ACK_TLVS))
+    size_t head = sizeof(*error), len = mnl_nlmsg_get_payload_len(answer);
+    /* libmnl walks to the end rounded up: only a whole message may be walked. */
+    if (!(answer->nlmsg_flags & NLM_F_ACK_TLVS) || answer->nlmsg_len % MNL_ALIGNTO)
         return 0;
-    size_t head = sizeof(*error);
     if (!(answer->nlmsg_flags & NLM_F_CAPPED))
-        head += mnl_nlmsg_get_payload_len(&error->msg);
-    mnl_attr_for_each(attribute, answer, head) if (mnl_attr_get_type(attribute) ==
-                                                   NLMSGERR_ATTR_OFFS) return mnl_attr_get_u32(attribute);
+        head += error->msg.nlmsg_len - MNL_NLMSG_HDRLEN;
+    if (error->msg.nlmsg_len < MNL_NLMSG_HDRLEN || head > len)
+        return 0;
+    mnl_attr_for_each(attribute, answer, head)
+    {
+        if (mnl_attr_get_type(attribute) == NLMSGERR_ATTR_OFFS &&
+            mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+            return mnl_attr_get_u32(attribute);
+    }
     return 0;
 }
 
+struct answers {
+    const struct pieces *pieces;
+    uint32_t last_sequence;
+    bool is_answered;
+    int failure;
+    struct element *blamed;
+};
+
 /* The first error is the cause; messages behind it may still be acknowledged though nothing is committed. */
+static void take_answers(struct answers *answers, const void *bytes, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *answer = bytes; mnl_nlmsg_ok(answer, left);
+         answer = mnl_nlmsg_next(answer, &left)) {
+        if (answer->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(answer) < sizeof(struct nlmsgerr))
+            continue;
+        const struct nlmsgerr *error = mnl_nlmsg_get_payload(answer);
+        answers->is_answered |= answer->nlmsg_seq == answers->last_sequence;
+        if (error->error >= 0 || answers->failure)
+            continue;
+        answers->failure = error->error;
+        const struct nlmsghdr *refused = find_message(answers->pieces, answer->nlmsg_seq);
+        if (refused)
+            blame(refused, error_offset(answer), answers->blamed);
+    }
+}
+
 static int read_answers(struct kernel *kernel, const struct pieces *pieces, uint32_t last_sequence,
                         struct element *ret_blamed)
 {
     char buffer[READ_BUFFER];
-    int failure = 0;
-    bool is_answered = false;
+    struct answers answers = {.pieces = pieces, .last_sequence = last_sequence, .blamed = ret_blamed};
     for (;;) {
         ssize_t got = recv(kernel->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
-            return failure ? failure : is_answered ? 0 : -EPROTO;
+            return answers.failure ? answers.failure : answers.is_answered ? 0 : -EPROTO;
         if (got < 0) {
-            failure = failure ? failure : -errno;
+            answers.failure = answers.failure ? answers.failure : -errno;
             if (errno != ENOBUFS)
-                return failure;
+                return answers.failure;
             continue;
         }
-        int left = (int)got;
-        for (const struct nlmsghdr *answer = (void *)buffer; mnl_nlmsg_ok(answer, left);
-             answer = mnl_nlmsg_next(answer, &left)) {
-            if (answer->nlmsg_type != NLMSG_ERROR)
-                continue;
-            const struct nlmsgerr *error = mnl_nlmsg_get_payload(answer);
-            is_answered |= answer->nlmsg_seq == last_sequence;
-            if (error->error == 0 || failure)
-                continue;
-            failure = error->error;
-            const struct nlmsghdr *refused = find_message(pieces, answer->nlmsg_seq);
-            if (refused)
-                blame(refused, error_offset(answer), ret_blamed);
-        }
+        take_answers(&answers, buffer, (size_t)got);
     }
+}
+
+int kernel_parse_answers(struct batch *batch, const void *bytes, size_t len, struct element *ret_blamed)
+{
+    struct pieces pieces = {0};
+    *ret_blamed = (struct element){.set = SET_COUNT};
+    gather(batch, &pieces);
+    struct answers answers = {.pieces = &pieces, .last_sequence = batch->sequence - 1, .blamed = ret_blamed};
+    take_answers(&answers, bytes, len);
+    return answers.failure ? answers.failure : answers.is_answered ? 0 : -EPROTO;
 }
 
 static size_t batch_mark(char *at, uint16_t type, uint32_t sequence, uint32_t generation)
@@ -219,6 +257,9 @@ int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generatio
     struct nlmsghdr *last = last_message(&pieces.list[pieces.count - 1]);
     last->nlmsg_flags |= NLM_F_ACK;
     pieces_add(&pieces, end, batch_mark(end, NFNL_MSG_BATCH_END, batch->sequence++, 0));
+    if (pieces.bytes > TRANSACTION_MAX)
+        return err_set(err, EMSGSIZE, "a transaction of %zu bytes is more than a netlink socket takes",
+                       pieces.bytes);
 
     int size = (int)(pieces.bytes + (64 << 10));
     setsockopt(kernel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
@@ -238,50 +279,73 @@ int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generatio
     return 0;
 }
 
+struct question {
+    const struct nlmsghdr *request;
+    kernel_visit_fn *visit;
+    void *context;
+    int result;
+    bool is_disturbed, is_answered;
+};
+
+/* A dump ends in NLMSG_DONE, which carries the dump's own error, if any. */
+static int error_in(const struct nlmsghdr *answer)
+{
+    int code = 0;
+    if (mnl_nlmsg_get_payload_len(answer) >= sizeof(code))
+        memcpy(&code, mnl_nlmsg_get_payload(answer), sizeof(code));
+    return code < 0 ? code : 0;
+}
+
+static void take_dump(struct question *question, const void *bytes, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *answer = bytes; mnl_nlmsg_ok(answer, left) && !question->is_answered;
+         answer = mnl_nlmsg_next(answer, &left)) {
+        if (answer->nlmsg_seq != question->request->nlmsg_seq)
+            continue;
+        question->is_disturbed |= (answer->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+        bool is_end = answer->nlmsg_type == NLMSG_DONE || answer->nlmsg_type == NLMSG_ERROR;
+        int code = is_end ? error_in(answer) : question->visit(answer, question->context);
+        if (question->result == 0)
+            question->result = code;
+        question->is_answered = is_end || !(question->request->nlmsg_flags & NLM_F_DUMP);
+    }
+}
+
 int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, kernel_visit_fn *visit, void *context,
                struct err *err)
 {
     static uint32_t sequence;
     char buffer[READ_BUFFER];
+    struct question question = {.request = request, .visit = visit, .context = context};
     request->nlmsg_seq = ++sequence | 0x80000000u;
     if (send(kernel->fd, request, request->nlmsg_len, 0) < 0)
         return err_set(err, errno, "cannot ask nf_tables: %s", strerror(errno));
-    bool is_dump = request->nlmsg_flags & NLM_F_DUMP, is_disturbed = false;
-    int result = 0;
-    for (;;) {
+    while (!question.is_answered) {
         ssize_t got = recv(kernel->fd, buffer, sizeof(buffer), 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return err_set(err, errno, "cannot read nf_tables' answer: %s", strerror(errno));
-        int left = (int)got;
-        for (const struct nlmsghdr *answer = (void *)buffer; mnl_nlmsg_ok(answer, left);
-             answer = mnl_nlmsg_next(answer, &left)) {
-            if (answer->nlmsg_seq != request->nlmsg_seq)
-                continue;
-            is_disturbed |= (answer->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-            if (answer->nlmsg_type == NLMSG_DONE)
-                return is_disturbed ? err_set(err, EINTR, "nf_tables changed while it was read") : result;
-            if (answer->nlmsg_type == NLMSG_ERROR) {
-                int code = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(answer))->error;
-                if (code < 0)
-                    return err_set(err, -code, "nf_tables does not answer: %s", strerror(-code));
-                return result;
-            }
-            if (result == 0)
-                result = visit(answer, context);
-            if (!is_dump)
-                return result;
-        }
+        take_dump(&question, buffer, (size_t)got);
     }
+    if (question.result < 0)
+        return err_set(err, -question.result, "nf_tables does not answer: %s", strerror(-question.result));
+    if (question.is_disturbed)
+        return err_set(err, EINTR, "nf_tables changed while it was read");
+    return 0;
 }
 
 static int visit_generation(const struct nlmsghdr *message, void *context)
 {
     const struct nlattr *attribute;
-    mnl_attr_for_each(attribute, message,
-                      sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) == NFTA_GEN_ID) *
-        (uint32_t *)context = ntohl(mnl_attr_get_u32(attribute));
+    if (message->nlmsg_len % MNL_ALIGNTO)
+        return 0;
+    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+    {
+        if (mnl_attr_get_type(attribute) == NFTA_GEN_ID && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+            *(uint32_t *)context = ntohl(mnl_attr_get_u32(attribute));
+    }
     return 0;
 }
 

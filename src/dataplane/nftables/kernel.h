@@ -18,6 +18,9 @@ void kernel_close(struct kernel *kernel);
  * has them. */
 int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generation, struct element *ret_blamed,
                   struct err *err);
+/* What the answers in bytes say about batch: 0, -errno as kernel_commit, -EPROTO when nothing answers its
+ * last message. For fuzzing; never reads past len. */
+int kernel_parse_answers(struct batch *batch, const void *bytes, size_t len, struct element *ret_blamed);
 /* The ruleset generation: it moves with every commit by anybody in this namespace. */
 int kernel_generation(struct kernel *kernel, uint32_t *ret, struct err *err);
 

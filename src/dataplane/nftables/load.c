@@ -91,11 +91,7 @@ static void build_books(struct loader *loader)
         elements_build_shared(loader->entries[i], &shared);
         state_add_entry(&nftables->state, &own, &shared, NULL);
     }
-    memset(nftables->count, 0, sizeof(nftables->count));
     visit_wanted(loader, count_wanted);
-    for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int set = 0; set < SET_COUNT; set++)
-            nftables->count[family][set] = loader->needed[family][set];
 }
 
 /* A set of a known size is a plain hash table, twice as fast to fill as one that grows; the room doubles what
@@ -119,10 +115,15 @@ static const struct kernel_chain *find_kernel_chain(const struct kernel_table *t
     return NULL;
 }
 
+static bool is_same_hook(const struct kernel_chain *found, const struct chain *chain)
+{
+    return found->hook == chain->hook && (chain->hook == HOOK_NONE || found->priority == chain->priority);
+}
+
 static bool chain_matches(const struct kernel_table *table, const struct chain *chain, enum family family)
 {
     const struct kernel_chain *found = find_kernel_chain(table, chain->name);
-    return found && found->rule_count == chain->count &&
+    return found && is_same_hook(found, chain) && found->accepts && found->rule_count == chain->count &&
            found->fingerprint == chain_fingerprint(chain, family);
 }
 
@@ -165,15 +166,16 @@ static bool structure_matches(struct loader *loader, enum family family)
     return wanted == table->chain_count;
 }
 
-static bool is_wanted_chain(struct loader *loader, enum family family, const struct chain_list *fixed,
-                            const char *name)
+/* A chain cannot be moved to another hook: one that has to goes first and is made anew. */
+static bool can_stay(struct loader *loader, enum family family, const struct chain_list *fixed,
+                     const struct kernel_chain *found)
 {
     for (unsigned i = 0; i < fixed->count; i++)
-        if (strcmp(fixed->list[i].name, name) == 0)
-            return true;
+        if (strcmp(fixed->list[i].name, found->name) == 0)
+            return is_same_hook(found, &fixed->list[i]);
     for (const struct counted_chain *made = loader->nftables->state.chains; made; made = made->hh.next)
-        if (made->key.family == (uint32_t)family && strcmp(made->key.name, name) == 0)
-            return true;
+        if (made->key.family == (uint32_t)family && strcmp(made->key.name, found->name) == 0)
+            return found->hook == HOOK_NONE;
     return false;
 }
 
@@ -190,11 +192,11 @@ static bool clear_table(struct loader *loader, enum family family, const struct 
         const struct kernel_set *set = &table->sets[i];
         if (set->is_ours && set->id == SET_AFFINITY)
             keeps_affinity = true;
-        else
+        else if (!set->is_anonymous)
             batch_delete_set(batch, family, set->name);
     }
     for (uint32_t i = 0; i < table->chain_count; i++)
-        if (!is_wanted_chain(loader, family, fixed, table->chains[i].name))
+        if (!can_stay(loader, family, fixed, &table->chains[i]))
             batch_delete_leftover_chain(batch, family, table->chains[i].name);
     return keeps_affinity;
 }
@@ -298,12 +300,11 @@ static void compare_bound(const struct element *bound, void *context)
         const struct element *range = &bounds->wanted.list[i];
         if (range->set != SET_SERVICE_CIDRS || range->family != bounds->family)
             continue;
-        uint8_t behind[KEY_MAX];
+        uint8_t key[KEY_MAX];
         unsigned len = set_key_len(SET_SERVICE_CIDRS, bounds->family);
-        memcpy(behind, range->key_end, sizeof(behind));
-        if (memcmp(bound->key, range->key, len) == 0 ||
-            (key_increment(behind, len) && memcmp(bound->key, behind, len) == 0))
-            bounds->matched++;
+        memcpy(key, bound->is_bound_behind ? range->key_end : range->key, sizeof(key));
+        bool has_bound = !bound->is_bound_behind || key_increment(key, len);
+        bounds->matched += has_bound && memcmp(bound->key, key, len) == 0;
     }
 }
 
@@ -367,6 +368,14 @@ static int compare(struct loader *loader, uint32_t generation, struct dataplane_
                            result, err);
 }
 
+/* Only now: what a commit holds is counted as it happens, and this batch began from another table. */
+static void count_elements(const struct loader *loader)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int set = 0; set < SET_COUNT; set++)
+            loader->nftables->count[family][set] = loader->needed[family][set];
+}
+
 static int load(struct loader *loader, struct dataplane_result *result, struct err *err)
 {
     struct nftables *nftables = loader->nftables;
@@ -381,7 +390,14 @@ static int load(struct loader *loader, struct dataplane_result *result, struct e
     }
     if (code < 0)
         return code;
-    return can_compare ? compare(loader, generation, result, err) : rewrite(loader, result, err);
+    if (can_compare)
+        code = compare(loader, generation, result, err);
+    if (can_compare && code != -ERESTART && code != -EINTR)
+        return code;
+    /* Where others commit all the time comparing may never come to its end. */
+    batch_done(&loader->batch);
+    batch_init(&loader->batch);
+    return rewrite(loader, result, err);
 }
 
 int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node,
@@ -394,11 +410,14 @@ int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node
     arena_init(&loader.arena);
     batch_init(&loader.batch);
     kernel_watch_leave(&nftables->kernel);
+    kernel_watch_is_disturbed(&nftables->kernel); /* whatever it was, it is read back now */
     int code = load(&loader, &result, err);
     batch_done(&loader.batch);
     arena_done(&loader.arena);
     free(loader.facts);
     nftables->is_known = code == 0;
+    if (code == 0)
+        count_elements(&loader);
     if (code == 0)
         code = nftables_prune_affinity(nftables, entries, count, &result, err);
     if (code == 0)

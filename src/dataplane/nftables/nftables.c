@@ -106,29 +106,47 @@ static void close_(struct dataplane *dataplane)
     struct nftables *nftables = (struct nftables *)dataplane;
     state_done(&nftables->state);
     arena_done(&nftables->scratch);
-    kernel_watch_leave(&nftables->kernel);
-    if (nftables->kernel.watch_fd >= 0)
-        close(nftables->kernel.watch_fd);
     kernel_close(&nftables->kernel);
     free(nftables);
 }
 
-static void write_change(struct nftables *nftables, const struct dataplane_change *change,
+enum pass { PASS_OUT = 1, PASS_IN = 2 };
+
+/* What other entries may need too, by key (slots) or counted, goes in an order over all changes: own elements
+ * go first and come last, counted ones come first and go last. */
+static void write_change(struct nftables *nftables, const struct dataplane_change *change, unsigned passes,
                          struct batch *batch)
 {
     struct arena *arena = &nftables->scratch;
-    struct affinity_ids *ids = &nftables->state.affinity_ids;
+    struct state *state = &nftables->state;
     arena_reset(arena);
     struct element_list old_own = {.arena = arena}, old_shared = {.arena = arena};
     struct element_list own = {.arena = arena}, shared = {.arena = arena};
-    elements_build_own(change->old, ids, &old_own);
+    elements_build_own(change->old, &state->affinity_ids, &old_own);
     elements_build_shared(change->old, &old_shared);
-    elements_build_own(change->next, ids, &own);
+    elements_build_own(change->next, &state->affinity_ids, &own);
     elements_build_shared(change->next, &shared);
-    /* In before out, so that what both need is not taken away and put back. */
-    state_add_entry(&nftables->state, &own, &shared, batch);
-    state_remove_entry(&nftables->state, &old_own, &old_shared, batch);
-    state_diff_own(&nftables->state, &old_own, &own, batch);
+    if (passes & PASS_OUT) {
+        state_add_entry(state, &own, &shared, batch);
+        state_remove_own(state, &old_own, &own, batch);
+    }
+    if (passes & PASS_IN) {
+        state_remove_entry(state, &old_own, &old_shared, batch);
+        state_add_own(state, &old_own, &own, batch);
+    }
+}
+
+static void write_changes(struct nftables *nftables, const struct dataplane_change *changes, size_t count,
+                          struct batch *batch)
+{
+    if (count == 1) {
+        write_change(nftables, changes, PASS_OUT | PASS_IN, batch);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        write_change(nftables, &changes[i], PASS_OUT, batch);
+    for (size_t i = 0; i < count; i++)
+        write_change(nftables, &changes[i], PASS_IN, batch);
 }
 
 /* A set made with a size takes no more than that. */
@@ -148,11 +166,10 @@ static int sync_changes(struct nftables *nftables, const struct dataplane_change
     struct batch batch;
     size_t entry_count = 0;
     batch_init(&batch);
-    for (size_t i = 0; i < count; i++) {
-        write_change(nftables, &changes[i], &batch);
+    write_changes(nftables, changes, count, &batch);
+    for (size_t i = 0; i < count; i++)
         if (changes[i].next)
             entries[entry_count++] = changes[i].next;
-    }
     int code = 0;
     nftables->is_known = false;
     bool is_big = batch.element_adds + batch.element_deletes > BIG_CHANGE;
@@ -166,7 +183,13 @@ static int sync_changes(struct nftables *nftables, const struct dataplane_change
     if (code == 0 && is_big)
         code = kernel_watch_join(&nftables->kernel, err);
     nftables->is_known = code == 0;
-    return code < 0 ? code : nftables_prune_affinity(nftables, entries, entry_count, result, err);
+    if (code < 0)
+        return code;
+    entry_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (nftables_may_lose_clients(&changes[i]))
+            entries[entry_count++] = changes[i].next;
+    return nftables_prune_affinity(nftables, entries, entry_count, result, err);
 }
 
 static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
@@ -197,6 +220,10 @@ static int collect(struct dataplane *dataplane, struct dataplane_result *ret, st
     struct nftables *nftables = (struct nftables *)dataplane;
     struct dataplane_result result = {0};
     struct batch batch;
+    if (!nftables->is_known) { /* the books are ahead of the kernel: what they call unused may be in use */
+        *ret = result;
+        return 0;
+    }
     batch_init(&batch);
     state_collect(&nftables->state, &batch);
     int code = nftables_commit(nftables, &batch, 0, NULL, 0, &result, err);
@@ -204,6 +231,19 @@ static int collect(struct dataplane *dataplane, struct dataplane_result *ret, st
     if (code == 0)
         *ret = result;
     return code;
+}
+
+static void count_elements(const struct dataplane *dataplane,
+                           void (*visit)(void *context, const char *set, uint64_t count), void *context)
+{
+    const struct nftables *nftables = (const struct nftables *)dataplane;
+    for (int set = 0; set < SET_COUNT; set++) {
+        int64_t count = 0;
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            count += nftables->count[family][set];
+        if (set != SET_AFFINITY) /* filled by packets: not ours to count */
+            visit(context, set_schema((enum set_id)set)->name, (uint64_t)count);
+    }
 }
 
 static int watch_fd(const struct dataplane *dataplane)
@@ -245,6 +285,7 @@ const struct dataplane_ops nftables_dataplane = {
     .collect = collect,
     .watch_fd = watch_fd,
     .is_disturbed = is_disturbed,
+    .count_elements = count_elements,
     .render = nftables_render,
     .inspect = nftables_inspect,
     .cleanup = cleanup,

@@ -26,9 +26,13 @@ int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node
                   const struct entry *const *entries, size_t count, struct dataplane_result *ret,
                   struct err *err);
 
-/* affinity.c: forgets clients of endpoints that their service no longer has. entries: those that changed. */
+/* affinity.c: forgets clients of endpoints that their service no longer has. entries: those that may have
+ * such clients. Costs a dump of the affinity map. */
 int nftables_prune_affinity(struct nftables *nftables, const struct entry *const *entries, size_t count,
                             struct dataplane_result *result, struct err *err);
+
+/* Whether a change can leave clients behind for that: an endpoint went, or the affinity is new. Pure. */
+bool nftables_may_lose_clients(const struct dataplane_change *change);
 
 /* inspect.c: see struct dataplane_ops. */
 int nftables_inspect(struct dataplane *dataplane, const struct dataplane_node *node,

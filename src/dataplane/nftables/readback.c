@@ -9,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ATTRIBUTES_MAX 32
@@ -62,7 +63,7 @@ struct reader {
     enum family family;
     struct arena *arena;
     struct kernel_table *table;
-    uint32_t capacity;
+    uint32_t chain_capacity, set_capacity;
 };
 
 static struct nlmsghdr *request_of(char *buffer, uint16_t type, enum family family, uint16_t flags,
@@ -91,6 +92,19 @@ static void *grown(struct arena *arena, void *old, uint32_t count, uint32_t *cap
     return list;
 }
 
+static void take_hook(const struct nlattr *nest, struct kernel_chain *ret)
+{
+    static const enum chain_hook hooks[NF_INET_NUMHOOKS] = {[NF_INET_PRE_ROUTING] = HOOK_PREROUTING,
+                                                            [NF_INET_LOCAL_IN] = HOOK_INPUT,
+                                                            [NF_INET_LOCAL_OUT] = HOOK_OUTPUT,
+                                                            [NF_INET_POST_ROUTING] = HOOK_POSTROUTING};
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    nested_attributes(nest, attributes);
+    uint32_t number = number_of(attributes[NFTA_HOOK_HOOKNUM]);
+    ret->hook = number < NF_INET_NUMHOOKS && hooks[number] ? hooks[number] : HOOK_OTHER;
+    ret->priority = (int)number_of(attributes[NFTA_HOOK_PRIORITY]);
+}
+
 static int visit_chain(const struct nlmsghdr *message, void *context)
 {
     struct reader *reader = context;
@@ -100,10 +114,14 @@ static int visit_chain(const struct nlmsghdr *message, void *context)
     if (strcmp(text_of(attributes[NFTA_CHAIN_TABLE]), TABLE_NAME) != 0)
         return 0;
     struct kernel_table *table = reader->table;
-    table->chains =
-        grown(reader->arena, table->chains, table->chain_count, &reader->capacity, sizeof(*table->chains));
-    table->chains[table->chain_count++] =
-        (struct kernel_chain){.name = arena_strdup(reader->arena, text_of(attributes[NFTA_CHAIN_NAME]))};
+    table->chains = grown(reader->arena, table->chains, table->chain_count, &reader->chain_capacity,
+                          sizeof(*table->chains));
+    struct kernel_chain *chain = &table->chains[table->chain_count++];
+    *chain = (struct kernel_chain){.name = arena_strdup(reader->arena, text_of(attributes[NFTA_CHAIN_NAME])),
+                                   .accepts = !attributes[NFTA_CHAIN_POLICY] ||
+                                              number_of(attributes[NFTA_CHAIN_POLICY]) == NF_ACCEPT};
+    if (attributes[NFTA_CHAIN_HOOK])
+        take_hook(attributes[NFTA_CHAIN_HOOK], chain);
     return 0;
 }
 
@@ -112,6 +130,19 @@ static int find_fingerprint(const struct nftnl_udata *udata, void *context)
     if (nftnl_udata_type(udata) == USERDATA_FINGERPRINT && nftnl_udata_len(udata) == sizeof(uint64_t))
         memcpy(context, nftnl_udata_get(udata), sizeof(uint64_t));
     return 0;
+}
+
+/* libnftnl takes each entry's own length for true: the last one must find room behind the attribute. */
+static uint64_t fingerprint_of(const struct nlattr *userdata)
+{
+    enum { ENTRY_MAX = 2 + UINT8_MAX };
+    uint8_t padded[NFT_USERDATA_MAXLEN + ENTRY_MAX] = {0};
+    uint64_t fingerprint = 0;
+    if (!userdata || mnl_attr_get_payload_len(userdata) > NFT_USERDATA_MAXLEN)
+        return 0;
+    memcpy(padded, mnl_attr_get_payload(userdata), mnl_attr_get_payload_len(userdata));
+    nftnl_udata_parse(padded, mnl_attr_get_payload_len(userdata), find_fingerprint, &fingerprint);
+    return fingerprint;
 }
 
 static uint64_t fingerprint_add(uint64_t chain, uint64_t rule)
@@ -126,11 +157,7 @@ static int visit_rule(const struct nlmsghdr *message, void *context)
     message_attributes(message, attributes);
     if (strcmp(text_of(attributes[NFTA_RULE_TABLE]), TABLE_NAME) != 0)
         return 0;
-    uint64_t fingerprint = 0;
-    const struct nlattr *userdata = attributes[NFTA_RULE_USERDATA];
-    if (userdata)
-        nftnl_udata_parse(mnl_attr_get_payload(userdata), mnl_attr_get_payload_len(userdata),
-                          find_fingerprint, &fingerprint);
+    uint64_t fingerprint = fingerprint_of(attributes[NFTA_RULE_USERDATA]);
     for (uint32_t i = 0; i < reader->table->chain_count; i++) {
         struct kernel_chain *chain = &reader->table->chains[i];
         if (strcmp(chain->name, text_of(attributes[NFTA_RULE_CHAIN])) != 0)
@@ -158,12 +185,13 @@ static int visit_set(const struct nlmsghdr *message, void *context)
         return 0;
     struct kernel_table *table = reader->table;
     table->sets =
-        grown(reader->arena, table->sets, table->set_count, &reader->capacity, sizeof(*table->sets));
+        grown(reader->arena, table->sets, table->set_count, &reader->set_capacity, sizeof(*table->sets));
     struct kernel_set *set = &table->sets[table->set_count++];
     *set = (struct kernel_set){.name = arena_strdup(reader->arena, text_of(attributes[NFTA_SET_NAME]))};
     if (attributes[NFTA_SET_DESC])
         nested_attributes(attributes[NFTA_SET_DESC], description);
     set->size = number_of(description[NFTA_SET_DESC_SIZE]);
+    set->is_anonymous = number_of(attributes[NFTA_SET_FLAGS]) & NFT_SET_ANONYMOUS;
     while (set->id < SET_COUNT && strcmp(set_schema(set->id)->name, set->name) != 0)
         set->id++;
     if (set->id == SET_COUNT)
@@ -177,6 +205,25 @@ static int visit_set(const struct nlmsghdr *message, void *context)
     if (set->is_ours && schema->data != DATA_NONE && schema->data != DATA_VERDICT)
         set->is_ours = number_of(attributes[NFTA_SET_DATA_LEN]) == set_data_len(set->id, reader->family);
     return 0;
+}
+
+void readback_parse_table(const void *bytes, size_t len, enum family family, struct arena *arena,
+                          struct kernel_table *ret)
+{
+    struct kernel_table table = {0};
+    struct reader reader = {.family = family, .arena = arena, .table = &table};
+    int left = (int)len;
+    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+         message = mnl_nlmsg_next(message, &left)) {
+        uint16_t type = message->nlmsg_type & 0xff;
+        if (type == NFT_MSG_NEWCHAIN)
+            visit_chain(message, &reader);
+        else if (type == NFT_MSG_NEWRULE)
+            visit_rule(message, &reader);
+        else if (type == NFT_MSG_NEWSET)
+            visit_set(message, &reader);
+    }
+    *ret = table;
 }
 
 int readback_table(struct kernel *kernel, enum family family, struct arena *arena, struct kernel_table *ret,
@@ -200,7 +247,6 @@ int readback_table(struct kernel *kernel, enum family family, struct arena *aren
         code = kernel_ask(kernel, request, visit_rule, &reader, err);
     }
     if (code == 0) {
-        reader.capacity = 0;
         request = request_of(buffer, NFT_MSG_GETSET, family, NLM_F_DUMP, NFTA_SET_TABLE);
         code = kernel_ask(kernel, request, visit_set, &reader, err);
     }
@@ -223,7 +269,7 @@ static bool copy_value(const struct nlattr *nest, void *to, size_t len)
     return true;
 }
 
-static bool copy_verdict(const struct nlattr *nest, struct verdict *ret)
+static bool copy_verdict(const struct nlattr *nest, bool decides_sources, struct verdict *ret)
 {
     const struct nlattr *attributes[ATTRIBUTES_MAX], *verdict[ATTRIBUTES_MAX];
     if (!nest)
@@ -232,9 +278,14 @@ static bool copy_verdict(const struct nlattr *nest, struct verdict *ret)
     if (!attributes[NFTA_DATA_VERDICT])
         return false;
     nested_attributes(attributes[NFTA_DATA_VERDICT], verdict);
-    ret->is_goto = number_of(verdict[NFTA_VERDICT_CODE]) == (uint32_t)NFT_GOTO;
+    uint32_t code = number_of(verdict[NFTA_VERDICT_CODE]);
+    uint32_t without_chain = decides_sources ? (uint32_t)NFT_RETURN : (uint32_t)NF_DROP;
+    ret->is_goto = code == (uint32_t)NFT_GOTO;
     if (ret->is_goto)
-        strncpy(ret->chain, text_of(verdict[NFTA_VERDICT_CHAIN]), sizeof(ret->chain) - 1);
+        snprintf(ret->chain, sizeof(ret->chain), "%s", text_of(verdict[NFTA_VERDICT_CHAIN]));
+    else if (code != without_chain)
+        snprintf(ret->chain, sizeof(ret->chain),
+                 "none of ours"); /* so that it differs from every verdict of ours */
     return true;
 }
 
@@ -248,8 +299,10 @@ static bool parse_element(const struct nlattr *nest, struct element *element)
         return false;
     if (attributes[NFTA_SET_ELEM_KEY_END])
         copy_value(attributes[NFTA_SET_ELEM_KEY_END], element->key_end, key_len);
+    element->is_bound_behind = number_of(attributes[NFTA_SET_ELEM_FLAGS]) & NFT_SET_ELEM_INTERVAL_END;
     if (schema->data == DATA_VERDICT)
-        return copy_verdict(attributes[NFTA_SET_ELEM_DATA], &element->verdict);
+        return copy_verdict(attributes[NFTA_SET_ELEM_DATA], set_is_source_verdicts(element->set),
+                            &element->verdict);
     if (schema->data == DATA_NONE)
         return true;
     return copy_value(attributes[NFTA_SET_ELEM_DATA], element->data,

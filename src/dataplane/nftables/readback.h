@@ -11,11 +11,15 @@ struct kernel_chain {
     char *name;
     uint64_t fingerprint; /* of its rules in order; see chain_fingerprint */
     uint32_t rule_count;
+    enum chain_hook hook;
+    int priority; /* with a hook */
+    bool accepts; /* what no rule decided about; without a hook always true */
 };
 
 struct kernel_set {
     char *name;
-    bool is_ours; /* a set that we make, in the form in which we make it */
+    bool is_ours;      /* a set that we make, in the form in which we make it */
+    bool is_anonymous; /* comes and goes with its rule */
     enum set_id id;
     uint32_t size;
 };
@@ -30,6 +34,10 @@ struct kernel_table {
 
 int readback_table(struct kernel *kernel, enum family family, struct arena *arena, struct kernel_table *ret,
                    struct err *err);
+
+/* The same from the bytes of answers to such dumps: for fuzzing. Never reads past len. */
+void readback_parse_table(const void *bytes, size_t len, enum family family, struct arena *arena,
+                          struct kernel_table *ret);
 
 typedef void readback_element_fn(const struct element *element, void *context);
 /* Every element of the set. Of the single-key interval set (service-cidrs) the bounds come one by one, ends

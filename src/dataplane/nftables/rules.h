@@ -48,7 +48,14 @@ struct rule {
     const char *comment; /* shown by `nft list ruleset`; NULL for none */
 };
 
-enum chain_hook { HOOK_NONE, HOOK_PREROUTING, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING };
+enum chain_hook {
+    HOOK_NONE,
+    HOOK_PREROUTING,
+    HOOK_INPUT,
+    HOOK_OUTPUT,
+    HOOK_POSTROUTING,
+    HOOK_OTHER, /* never ours */
+};
 
 #define CHAIN_NAME_MAX 32
 struct chain {

@@ -17,10 +17,16 @@ static struct counted_key key_of(const struct element *element)
 static struct element element_of(const struct counted_key *key)
 {
     struct element element = {.family = (enum family)key->family, .set = (enum set_id)key->set};
-    memcpy(element.key, key->key, KEY_MAX);
+    memcpy(element.key, key->key, set_key_len(element.set, element.family));
     if (set_schema(element.set)->data == DATA_VERDICT)
         element_set_verdict(&element);
     return element;
+}
+
+static unsigned key_size(const struct counted_key *key)
+{
+    return (unsigned)offsetof(struct counted_key, key) +
+           set_key_len((enum set_id)key->set, (enum family)key->family);
 }
 
 static bool is_kept_for_packets(uint32_t set)
@@ -70,6 +76,7 @@ static void use_chain(struct state *state, struct counted_chain *chain, struct b
 
 static void unuse_chain(struct state *state, struct counted_chain *chain)
 {
+    chain->is_old = false;
     if (--chain->count == 0)
         state->has_garbage = true;
 }
@@ -109,11 +116,12 @@ static void count_up(struct state *state, const struct element *element, struct 
 {
     struct counted_key key = key_of(element);
     struct counted **table = table_of(state, &key), *counted;
-    HASH_FIND(hh, *table, &key, sizeof(key), counted);
+    unsigned len = key_size(&key);
+    HASH_FIND(hh, *table, &key, len, counted);
     if (!counted) {
-        counted = slab_zalloc(sizeof(*counted));
-        counted->key = key;
-        HASH_ADD(hh, *table, key, sizeof(counted->key), counted);
+        counted = slab_zalloc(offsetof(struct counted, key) + len);
+        memcpy(&counted->key, &key, len);
+        HASH_ADD_KEYPTR(hh, *table, &counted->key, len, counted);
     }
     counted->count++;
     if (counted->in_kernel)
@@ -132,11 +140,12 @@ static void count_down(struct state *state, const struct element *element, struc
 {
     struct counted_key key = key_of(element);
     struct counted **table = table_of(state, &key), *counted;
-    HASH_FIND(hh, *table, &key, sizeof(key), counted);
+    HASH_FIND(hh, *table, &key, key_size(&key), counted);
     if (!counted || --counted->count > 0)
         return;
     if (is_kept_for_packets(key.set)) {
         state->has_garbage = true;
+        counted->is_old = false;
         return;
     }
     if (batch)
@@ -254,25 +263,42 @@ static void remove_own(struct state *state, const struct element *element, struc
         batch_delete_element(batch, element);
 }
 
-void state_diff_own(struct state *state, const struct element_list *old, const struct element_list *next,
-                    struct batch *batch)
+typedef void own_fn(struct state *state, const struct element *element, struct batch *batch);
+
+static void rewrite_own(struct state *state, const struct element *element, struct batch *batch)
+{
+    (void)state;
+    batch_delete_element(batch, element);
+    batch_add_element(batch, element);
+}
+
+static void walk_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                     own_fn *gone, own_fn *come, own_fn *changed, struct batch *batch)
 {
     uint32_t o = 0, n = 0;
     while (o < old->count || n < next->count) {
         int order = o == old->count ? 1 : n == next->count ? -1 : element_cmp(&old->list[o], &next->list[n]);
-        if (order < 0) {
-            remove_own(state, &old->list[o++], batch);
-        } else if (order > 0) {
-            add_own(state, &next->list[n++], batch);
-        } else {
-            if (!element_same_data(&old->list[o], &next->list[n])) {
-                batch_delete_element(batch, &old->list[o]);
-                batch_add_element(batch, &next->list[n]);
-            }
-            o++;
-            n++;
-        }
+        if (order < 0 && gone)
+            gone(state, &old->list[o], batch);
+        if (order > 0 && come)
+            come(state, &next->list[n], batch);
+        if (order == 0 && changed && !element_same_data(&old->list[o], &next->list[n]))
+            changed(state, &next->list[n], batch);
+        o += order <= 0;
+        n += order >= 0;
     }
+}
+
+void state_remove_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                      struct batch *batch)
+{
+    walk_own(state, old, next, remove_own, NULL, NULL, batch);
+}
+
+void state_add_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                   struct batch *batch)
+{
+    walk_own(state, old, next, NULL, add_own, rewrite_own, batch);
 }
 
 static void collect_slots(struct state *state, struct batch *batch)
@@ -290,23 +316,38 @@ static void collect_slots(struct state *state, struct batch *batch)
     }
 }
 
-static void collect_shared(struct state *state, struct batch *batch)
+/* True when it may go now; else it has grown old and comes up again. */
+static bool has_waited(struct state *state, bool *is_old)
+{
+    if (*is_old)
+        return true;
+    *is_old = true;
+    state->has_garbage = true;
+    return false;
+}
+
+static void collect_values(struct state *state, struct batch *batch)
 {
     struct counted *counted, *next;
     HASH_ITER (hh, state->values, counted, next) {
-        if (counted->count > 0)
+        if (counted->count > 0 || !has_waited(state, &counted->is_old))
             continue;
         struct element element = element_of(&counted->key);
         batch_delete_element(batch, &element);
         struct counted_chain *chain = pick_chain(state, &counted->key);
+        /* Its verdict is what a packet had to pass, and that has waited. */
         if (chain)
-            chain->count--;
+            chain->is_old = --chain->count == 0;
         HASH_DEL(state->values, counted);
         slab_free(counted);
     }
-    struct counted_chain *chain, *next_chain;
-    HASH_ITER (hh, state->chains, chain, next_chain) {
-        if (chain->count > 0)
+}
+
+static void collect_chains(struct state *state, struct batch *batch)
+{
+    struct counted_chain *chain, *next;
+    HASH_ITER (hh, state->chains, chain, next) {
+        if (chain->count > 0 || !has_waited(state, &chain->is_old))
             continue;
         batch_delete_chain(batch, (enum family)chain->key.family, chain->key.name);
         HASH_DEL(state->chains, chain);
@@ -317,13 +358,11 @@ static void collect_shared(struct state *state, struct batch *batch)
 void state_collect(struct state *state, struct batch *batch)
 {
     collect_slots(state, batch);
-    if (state->has_garbage && !state->is_garbage_old) {
-        state->is_garbage_old = true;
+    if (!state->has_garbage)
         return;
-    }
-    if (state->has_garbage)
-        collect_shared(state, batch);
-    state->has_garbage = state->is_garbage_old = false;
+    state->has_garbage = false;
+    collect_values(state, batch);
+    collect_chains(state, batch);
 }
 
 bool state_has_garbage(const struct state *state)

@@ -7,15 +7,16 @@
  * for a slot; slots, numbers and chains go only some milliseconds after the last pointer to them. */
 
 struct counted_key {
-    uint32_t family, set;
+    uint8_t family, set;
     uint8_t key[KEY_MAX];
 };
 
+/* There is one for each cluster address: the key takes only as much room as its set's keys do. */
 struct counted {
-    struct counted_key key; /* first: the hash key */
     uint32_t count;
-    bool in_kernel;
+    bool in_kernel, is_old; /* is_old: nobody has needed it for a whole interval */
     UT_hash_handle hh;
+    struct counted_key key; /* cut off behind its set's key length */
 };
 
 struct counted_chain {
@@ -26,7 +27,7 @@ struct counted_chain {
     uint32_t value; /* what makes the chain: a pick value, or a learn chain's seconds */
     bool for_node_port, is_learn;
     uint32_t count;
-    bool in_kernel;
+    bool in_kernel, is_old;
     UT_hash_handle hh;
 };
 
@@ -42,12 +43,9 @@ struct state {
     struct counted_chain *chains;
     struct retired_slot *retired;
     struct affinity_ids affinity_ids;
-    bool has_garbage, is_garbage_old;
+    bool has_garbage; /* among values and chains */
 };
 
-/* The numbers that are always in the maps. batch may be NULL everywhere below: then only the books are kept.
- */
-void state_init(struct state *state, struct batch *batch);
 void state_done(struct state *state);
 
 /* Books one entry's elements in or out. own and shared are its element lists. Without
@@ -57,9 +55,13 @@ void state_add_entry(struct state *state, const struct element_list *own, const 
 void state_remove_entry(struct state *state, const struct element_list *own,
                         const struct element_list *shared, struct batch *batch);
 
-/* Puts the difference of an entry's own elements into the batch. Both lists are sorted. */
-void state_diff_own(struct state *state, const struct element_list *old, const struct element_list *next,
-                    struct batch *batch);
+/* Put the difference of an entry's own elements into the batch: what goes, and what comes or changes. Both
+ * lists are sorted. In one batch everything goes before anything comes: a key may pass from one entry to
+ * another. */
+void state_remove_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                      struct batch *batch);
+void state_add_own(struct state *state, const struct element_list *old, const struct element_list *next,
+                   struct batch *batch);
 
 /* Everything retired that has waited long enough, into the batch; what is younger grows old. */
 void state_collect(struct state *state, struct batch *batch);

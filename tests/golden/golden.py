@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Golden cases: objects in; forwarding entries and the nftables table's text out, compared with files. Prints TAP.
+
+    golden.py FAIRLEAD [CASE...]      BLESS=1 rewrites the expected files; read the diff, each change is a claim.
+
+A case is a folder beside this file:
+    WHY             the upstream behaviour that it pins, and where that is written down; A1 to E5 are sections of the
+                    project's catalogue of kube-proxy's behaviour (1.36)
+    objects.yaml    what the daemon is given, for the node "here" with the address 192.0.2.1
+    flags           more flags, one line (optional)
+    forwarding.txt  what was decided: --dry-run=forwarding
+    nftables.txt    the table: --dry-run=nftables, without the sets and chains that look as in the case "nothing"
+"""
+import difflib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+BASE = "nothing"
+FLAGS = ["--hostname-override", "here", "--bind-address", "192.0.2.1"]
+BLOCK = re.compile(r"^\t(?:set|map|chain) .*? \{\n.*?^\t\}\n", re.MULTILINE | re.DOTALL)
+
+
+class Failure(Exception):
+    pass
+
+
+def run(program, case, what):
+    """What the daemon says of the case's objects. A refused object would make the rest of the case mean nothing."""
+    flags = shlex.split((case / "flags").read_text()) if (case / "flags").exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(case / "objects.yaml", folder)
+        done = subprocess.run([program, "standalone", f"--dry-run={what}", "--manifests", folder, *FLAGS, *flags],
+                              capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode or re.search(r"^E |Sanitizer|runtime error", done.stderr, re.MULTILINE):
+        raise Failure(f"exit status {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def tables(text):
+    """(head, blocks) of each table."""
+    for table in re.split(r"^(?=table )", text, flags=re.MULTILINE)[1:]:
+        yield table.split("\n", 1)[0], BLOCK.findall(table)
+
+
+def without_base(text, base):
+    """The table's text without the sets and chains that are the same in base."""
+    usual = dict(tables(base))
+    parts = []
+    for head, blocks in tables(text):
+        own = [block for block in blocks if block not in usual[head]]
+        missing = {block.split("\n", 1)[0] for block in usual[head]} - {block.split("\n", 1)[0] for block in blocks}
+        parts += [head + "\n", "\n".join(own), *(f"\t# lacks {name.strip(' {')}\n" for name in sorted(missing)), "}\n"]
+    return "".join(parts)
+
+
+def compare(path, got):
+    if os.environ.get("BLESS"):
+        path.write_text(got)
+        return
+    expected = path.read_text() if path.exists() else ""
+    if got != expected:
+        raise Failure("".join(difflib.unified_diff(expected.splitlines(True), got.splitlines(True),
+                                                   f"{path.name} expected", f"{path.name} got")))
+
+
+def check(program, case):
+    if not (case / "WHY").exists() or not (case / "WHY").read_text().strip():
+        raise Failure("WHY is missing: which upstream behaviour does this pin?")
+    compare(case / "forwarding.txt", run(program, case, "forwarding"))
+    table = run(program, case, "nftables")
+    if case.name != BASE:
+        table = without_base(table, run(program, HERE / BASE, "nftables"))
+    compare(case / "nftables.txt", table)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    chosen = sys.argv[2:] or sorted(path.name for path in HERE.iterdir() if path.is_dir() and path.name[0] not in "._")
+    failures = 0
+    print(f"1..{len(chosen)}")
+    for number, name in enumerate(chosen, 1):
+        try:
+            check(sys.argv[1], HERE / name)
+            print(f"ok {number} - {name}")
+        except (Failure, OSError, subprocess.TimeoutExpired) as failure:
+            failures += 1
+            print(f"not ok {number} - {name}")
+            print("".join(f"# {line}\n" for line in str(failure).splitlines()), end="")
+    return failures > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

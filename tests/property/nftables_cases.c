@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "run.h"
+
+#include "base/slab.h"
+#include "dataplane/nftables/nftables.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Single cases of the nftables dataplane on a real kernel, each with its reason. */
+
+struct big_service {
+    struct service service;
+    struct service_port port;
+    struct address cluster_ip;
+    char name[16];
+};
+
+/* Service number, "s<number>", on 10.100.x.y:80, with its endpoints in one slice. */
+static void put_service(struct run *run, unsigned number, unsigned endpoints, uint32_t affinity_seconds)
+{
+    struct big_service *big = slab_zalloc(sizeof(*big));
+    char text[32];
+    snprintf(text, sizeof(text), "10.100.%u.%u", number / 250, number % 250 + 1);
+    address_parse(text, &big->cluster_ip, NULL);
+    snprintf(big->name, sizeof(big->name), "s%u", number);
+    big->port = (struct service_port){.name = "", .target_port = "", .port = 80, .protocol = PROTOCOL_TCP};
+    big->service = (struct service){.namespace_ = "ns",
+                                    .name = big->name,
+                                    .is_proxied = true,
+                                    .distribution = "",
+                                    .affinity_seconds = affinity_seconds,
+                                    .port_count = 1,
+                                    .cluster_ip_count = 1,
+                                    .ports = &big->port,
+                                    .cluster_ips = &big->cluster_ip};
+    struct {
+        struct slice slice;
+        struct slice_port port;
+        uint32_t names[1];
+        char name[16];
+        struct endpoint endpoints[];
+    } *slice = slab_zalloc(sizeof(*slice) + endpoints * sizeof(struct endpoint));
+    snprintf(slice->name, sizeof(slice->name), "s%u", number);
+    slice->port = (struct slice_port){.name = "", .port = 8080, .protocol = PROTOCOL_TCP};
+    for (unsigned i = 0; i < endpoints; i++) {
+        snprintf(text, sizeof(text), "10.%u.%u.%u", 1 + i / 62500, i / 250 % 250, i % 250 + 1);
+        address_parse(text, &slice->endpoints[i].address, NULL);
+        slice->endpoints[i].flags = ENDPOINT_READY | ENDPOINT_SERVING;
+    }
+    slice->slice = (struct slice){.namespace_ = "ns",
+                                  .name = slice->name,
+                                  .service = slice->name,
+                                  .family = FAMILY_IPV4,
+                                  .port_count = 1,
+                                  .endpoint_count = endpoints,
+                                  .ports = &slice->port,
+                                  .endpoints = slice->endpoints,
+                                  .names = slice->names,
+                                  .strings = ""};
+    store_service_put(run->store, &big->service);
+    store_slice_put(run->store, &slice->slice);
+}
+
+static struct world world;
+
+static int setup(void **state)
+{
+    static struct run run;
+    world_init(&world, 1);
+    run_init(&run, &world);
+    *state = &run;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    run_done(*state);
+    return 0;
+}
+
+static struct sync_result take_turn(struct run *run)
+{
+    struct sync_result result;
+    struct err err = {0};
+    if (sync_turn(&run->sync, &result, &err) < 0)
+        fail_msg("%s", err.text);
+    return result;
+}
+
+static void check_table(struct run *run)
+{
+    struct text words = {0};
+    if (run_is_wrong(run, true, &words))
+        fail_msg("%s", text_str(&words));
+    text_done(&words);
+}
+
+/* A load makes sets with room for as much again: what fits in must not cost another load. */
+static void test_grows_within_its_room(void **state)
+{
+    struct run *run = *state;
+    for (unsigned i = 0; i < 100; i++)
+        put_service(run, i, 10, 0);
+    assert_true(take_turn(run).was_full);
+    for (unsigned i = 100; i < 190; i++)
+        put_service(run, i, 10, 0);
+    assert_false(take_turn(run).was_full);
+    check_table(run);
+}
+
+/* And what does not fit in is one load, in the same turn. */
+static void test_grows_beyond_its_room(void **state)
+{
+    struct run *run = *state;
+    for (unsigned i = 0; i < 100; i++)
+        put_service(run, i, 10, 0);
+    take_turn(run);
+    for (unsigned i = 100; i < 300; i++)
+        put_service(run, i, 10, 0);
+    assert_true(take_turn(run).was_full);
+    check_table(run);
+    put_service(run, 300, 10, 0);
+    assert_false(take_turn(run).was_full);
+}
+
+/* The count has 16 bits in the number that stands for it. */
+static void test_more_endpoints_than_slots(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 70000, 0);
+    take_turn(run);
+    check_table(run);
+    struct snapshot snapshot;
+    struct err err = {0};
+    assert_int_equal(snapshot_take(&snapshot, &run->kernel, &err), 0);
+    unsigned slots = 0;
+    for (uint32_t i = 0; i < snapshot.elements.count; i++)
+        slots += snapshot.elements.list[i].set == SET_ENDPOINTS;
+    assert_int_equal(slots, 65535);
+    snapshot_done(&snapshot);
+}
+
+/* With so many elements a load writes everything anew, and clients stay where they are. */
+static void test_rewrite_keeps_clients(void **state)
+{
+    struct run *run = *state;
+    struct dice dice = {.state = 7};
+    for (unsigned i = 0; i < 2200; i++)
+        put_service(run, i, 10, i % 3 == 0 ? 3600 : 0);
+    take_turn(run);
+    unsigned added = 0;
+    for (int i = 0; i < 100; i++)
+        added += run_add_client(run, &dice);
+    assert_true(added > 50);
+    run->sync.needs_load = true;
+    struct sync_result result = take_turn(run);
+    assert_true(result.dataplane.element_adds > 20000);
+    assert_int_equal(run_count_clients(run, FAMILY_IPV4), added);
+    check_table(run);
+    for (unsigned i = 0; i < 2200; i++)
+        put_service(run, i, 1, i % 3 == 0 ? 3600 : 0);
+    take_turn(run);
+    assert_true(run_count_clients(run, FAMILY_IPV4) < added);
+    check_table(run);
+}
+
+static void shell(const char *command)
+{
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static void repair(struct run *run)
+{
+    assert_true(run->dataplane->ops->is_disturbed(run->dataplane));
+    run->sync.needs_load = true;
+    assert_true(take_turn(run).dataplane.transactions > 0);
+    run->sync.needs_load = true;
+    assert_int_equal(take_turn(run).dataplane.transactions, 0);
+    check_table(run);
+}
+
+/* A rule that somebody put in, with a set of its own that goes when the rule goes. */
+static void test_foreign_rule_with_anonymous_set(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    shell("nft add rule ip fairlead dispatch tcp dport '{ 1, 2 }' drop");
+    repair(run);
+}
+
+static void test_foreign_policy(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    shell("nft 'chain ip fairlead nat-output { policy drop; }'");
+    repair(run);
+}
+
+/* As an earlier release may have left it: a chain of the same name and rules at another priority. */
+static void test_chain_at_another_priority(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    shell("nft 'flush chain ip fairlead nat-output; delete chain ip fairlead nat-output;"
+          "add chain ip fairlead nat-output { type nat hook output priority -90; };"
+          "add rule ip fairlead nat-output goto dispatch'");
+    repair(run);
+    shell("nft list chain ip fairlead nat-output | grep -q 'priority -100\\|priority dstnat'");
+}
+
+static void test_foreign_verdict(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    shell("nft 'delete element ip fairlead verdicts { 20:3 }; add element ip fairlead verdicts { 20:3 : "
+          "accept }'");
+    repair(run);
+}
+
+struct applied {
+    unsigned calls, with_old;
+};
+
+static void count_applied(void *context, const struct dataplane_change *changes, size_t count)
+{
+    struct applied *applied = context;
+    applied->calls++;
+    for (size_t i = 0; i < count; i++)
+        applied->with_old += changes[i].old != NULL;
+}
+
+/* conntrack is told of a change once it is in force, be it by the second try. */
+static void test_failed_change_is_told_later(void **state)
+{
+    struct run *run = *state;
+    struct applied applied = {0};
+    struct sync_result result;
+    struct err err = {0};
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    run->sync.applied = count_applied;
+    run->sync.context = &applied;
+    put_service(run, 0, 2, 0);
+    run_inject_failure(run, 0);
+    assert_true(sync_turn(&run->sync, &result, &err) < 0);
+    assert_int_equal(applied.calls, 0);
+    run_forget_failure(run);
+    take_turn(run);
+    assert_int_equal(applied.calls, 1);
+    assert_int_equal(applied.with_old, 1);
+    check_table(run);
+    store_service_remove(run->store, "ns", "s0");
+    store_slice_remove(run->store, "ns", "s0");
+    run_inject_failure(run, 0);
+    assert_true(sync_turn(&run->sync, &result, &err) < 0);
+    run_forget_failure(run);
+    take_turn(run);
+    assert_int_equal(applied.with_old, 2);
+    assert_null(run->store->services);
+}
+
+/* A frontend passes to another service in one transaction, whichever of them the turn sees first. */
+static void test_frontend_changes_hands(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 5, 3, 0);
+    take_turn(run);
+    put_service(run, 1, 4, 0);
+    struct service_record *taker = store_service_find(run->store, "ns", "s1");
+    struct service_record *giver = store_service_find(run->store, "ns", "s5");
+    ((struct big_service *)taker->service)->cluster_ip = giver->service->cluster_ips[0];
+    struct sync_result result = take_turn(run);
+    assert_int_equal(result.changed, 2);
+    assert_false(result.was_full);
+    check_table(run);
+    store_service_remove(run->store, "ns", "s1");
+    assert_false(take_turn(run).was_full);
+    check_table(run);
+    struct err err = {0};
+    assert_true(run_collect_all(run, &err));
+    check_table(run);
+}
+
+/* What nobody needs any more waits a whole interval, even when older things are on their way out. */
+static void test_garbage_waits_by_itself(void **state)
+{
+    struct run *run = *state;
+    struct dataplane_result result;
+    struct err err = {0};
+    put_service(run, 0, 3, 0);
+    put_service(run, 1, 5, 0);
+    take_turn(run);
+    put_service(run, 0, 2, 0);
+    take_turn(run);
+    assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+    assert_int_equal(result.element_deletes, 0);
+    put_service(run, 1, 4, 0);
+    take_turn(run);
+    assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+    /* Slot 2 of the first service, and the number 3 in both maps; nothing of the number 5. */
+    assert_int_equal(result.element_deletes, 3);
+    assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+    assert_int_equal(result.element_deletes, 3);
+    assert_int_equal(run->dataplane->ops->collect_delay_ms(run->dataplane), -1);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_grows_within_its_room),           CASE(test_grows_beyond_its_room),
+        CASE(test_more_endpoints_than_slots),       CASE(test_rewrite_keeps_clients),
+        CASE(test_foreign_rule_with_anonymous_set), CASE(test_foreign_policy),
+        CASE(test_chain_at_another_priority),       CASE(test_foreign_verdict),
+        CASE(test_failed_change_is_told_later),     CASE(test_frontend_changes_hands),
+        CASE(test_garbage_waits_by_itself),
+    };
+    if (!enter_namespace())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
