@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DISTURBED_AGAIN_DELAY_MS 500
 #define DISTURBED_DELAY_MS 50 /* lets a foreign `nft flush ruleset` finish before the repair */
 
 static void end(struct standalone *standalone, int exit_status)
@@ -132,6 +133,16 @@ static void on_retry(uv_timer_t *timer);
 static void on_collect(uv_timer_t *timer);
 static void on_disturbed(uv_poll_t *poll, int status, int events);
 
+/* Somebody who goes on disturbing gets an answer twice a second, not at every stroke. */
+static void repair_soon(struct standalone *standalone)
+{
+    uint64_t now_ms = uv_now(&standalone->loop);
+    bool is_repeated = standalone->repaired_ms && now_ms - standalone->repaired_ms < 1000;
+    standalone->repaired_ms = now_ms;
+    standalone->sync.needs_load = true;
+    uv_timer_start(&standalone->retry, on_retry, is_repeated ? DISTURBED_AGAIN_DELAY_MS : DISTURBED_DELAY_MS, 0);
+}
+
 /* The dataplane makes the descriptor with its first load. */
 static void watch_disturbance(struct standalone *standalone)
 {
@@ -166,6 +177,8 @@ static void turn(struct standalone *standalone)
         return;
     record_turn(standalone, &result, began);
     watch_disturbance(standalone);
+    if (result.dataplane.was_disturbed)
+        repair_soon(standalone);
     if (!was_programmed)
         log_info("node %s: %u services are programmed, %u elements written", standalone->options.node_name,
                  HASH_COUNT(standalone->store->services), result.dataplane.element_adds);
@@ -215,8 +228,7 @@ static void on_disturbed(uv_poll_t *poll, int status, int events)
     if (!standalone->dataplane->ops->is_disturbed(standalone->dataplane) || standalone->sync.needs_load)
         return;
     log_warning("somebody else changed fairlead's nftables table: it is compared and repaired");
-    standalone->sync.needs_load = true;
-    uv_timer_start(&standalone->retry, on_retry, DISTURBED_DELAY_MS, 0);
+    repair_soon(standalone);
 }
 
 static void on_interfaces(void *context)

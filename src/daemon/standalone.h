@@ -27,6 +27,7 @@ struct standalone {
     uv_timer_t collector; /* removes what had to linger */
     uv_poll_t disturbance;
     uv_signal_t terminate, interrupt;
+    uint64_t repaired_ms; /* loop time of the last repair; 0: none */
     int64_t started_ns;
     bool is_ending;
     int exit_status;

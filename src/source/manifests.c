@@ -53,6 +53,7 @@ struct manifests {
     uv_check_t pending; /* runs once the events at hand are read */
     bool needs_rescan;
     uint32_t readings;
+    unsigned open_handles; /* while closing */
 };
 
 /* The reading of one file. */
@@ -403,9 +404,12 @@ int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, co
     return 0;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+/* Of both handles, in whatever order libuv finishes them: they lie in this memory. */
+static void on_closed(uv_handle_t *handle)
 {
     struct manifests *manifests = handle->data;
+    if (--manifests->open_handles > 0)
+        return;
     struct manifest_object *object, *next_object;
     HASH_ITER (hh, manifests->objects, object, next_object) {
         HASH_DEL(manifests->objects, object);
@@ -425,20 +429,15 @@ static void on_timer_closed(uv_handle_t *handle)
     free(manifests);
 }
 
-/* One after the other: libuv finishes closing in the reverse order, and both handles lie in the same memory. */
-static void on_check_closed(uv_handle_t *handle)
-{
-    struct manifests *manifests = handle->data;
-    uv_close((uv_handle_t *)&manifests->retry, on_timer_closed);
-}
-
 void manifests_close(struct manifests *manifests)
 {
     if (!manifests)
         return;
     folder_watch_close(manifests->watch);
     uv_check_stop(&manifests->pending);
-    uv_close((uv_handle_t *)&manifests->pending, on_check_closed);
+    manifests->open_handles = 2;
+    uv_close((uv_handle_t *)&manifests->pending, on_closed);
+    uv_close((uv_handle_t *)&manifests->retry, on_closed);
 }
 
 const struct source_status *manifests_status(const struct manifests *manifests)

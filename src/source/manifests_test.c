@@ -145,10 +145,18 @@ static void empty_folder(const char *path)
         closedir(folder);
 }
 
+/* As the daemon ends: whoever is not closing yet is closed. */
+static void close_handle(uv_handle_t *handle, void *context)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     manifests_close(fixture->manifests);
+    uv_walk(&fixture->loop, close_handle, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
     empty_folder(fixture->path);

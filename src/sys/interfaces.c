@@ -3,9 +3,9 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "sys/netlink.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -83,7 +83,7 @@ static void take_addresses(struct listing *listing, const void *bytes, size_t le
 {
     struct interface_addresses *found = &listing->found;
     int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
          message = mnl_nlmsg_next(message, &left)) {
         listing->is_disturbed |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
         listing->is_done |= message->nlmsg_type == NLMSG_DONE;

@@ -3,8 +3,8 @@
 #include "dataplane/nftables/readback.h"
 #include "fuzz_target.h"
 #include "sys/interfaces.h"
+#include "sys/netlink.h"
 
-#include <libmnl/libmnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void check_elements(const void *bytes, size_t len, enum family family, en
 {
     uint32_t count = 0;
     int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
          message = mnl_nlmsg_next(message, &left))
         readback_parse_elements(message, family, set, write_element, &count);
     require(count <= len / sizeof(struct nlattr), "an element takes room");
@@ -96,7 +96,7 @@ static void check_answers(const void *bytes, size_t len)
 static void check_addresses(const void *bytes, size_t len)
 {
     int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
          message = mnl_nlmsg_next(message, &left)) {
         struct address address;
         char text[ADDRESS_TEXT_MAX];

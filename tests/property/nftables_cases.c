@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "run.h"
+#include "simple.h"
 
-#include "base/slab.h"
 #include "dataplane/nftables/nftables.h"
 
 #include <setjmp.h>
@@ -14,57 +14,34 @@
 
 /* Single cases of the nftables dataplane on a real kernel, each with its reason. */
 
-struct big_service {
-    struct service service;
-    struct service_port port;
-    struct address cluster_ip;
-    char name[16];
-};
-
-/* Service number, "s<number>", on 10.100.x.y:80, with its endpoints in one slice. */
-static void put_service(struct run *run, unsigned number, unsigned endpoints, uint32_t affinity_seconds)
+/* Service "s<number>" on 10.100.x.y. */
+static struct address cluster_ip_of(unsigned number)
 {
-    struct big_service *big = slab_zalloc(sizeof(*big));
     char text[32];
+    struct address address;
     snprintf(text, sizeof(text), "10.100.%u.%u", number / 250, number % 250 + 1);
-    address_parse(text, &big->cluster_ip, NULL);
-    snprintf(big->name, sizeof(big->name), "s%u", number);
-    big->port = (struct service_port){.name = "", .target_port = "", .port = 80, .protocol = PROTOCOL_TCP};
-    big->service = (struct service){.namespace_ = "ns",
-                                    .name = big->name,
-                                    .is_proxied = true,
-                                    .distribution = "",
-                                    .affinity_seconds = affinity_seconds,
-                                    .port_count = 1,
-                                    .cluster_ip_count = 1,
-                                    .ports = &big->port,
-                                    .cluster_ips = &big->cluster_ip};
-    struct {
-        struct slice slice;
-        struct slice_port port;
-        uint32_t names[1];
-        char name[16];
-        struct endpoint endpoints[];
-    } *slice = slab_zalloc(sizeof(*slice) + endpoints * sizeof(struct endpoint));
-    snprintf(slice->name, sizeof(slice->name), "s%u", number);
-    slice->port = (struct slice_port){.name = "", .port = 8080, .protocol = PROTOCOL_TCP};
-    for (unsigned i = 0; i < endpoints; i++) {
+    address_parse(text, &address, NULL);
+    return address;
+}
+
+static void put_service_at(struct run *run, unsigned number, const struct address *cluster_ip, unsigned count,
+                           uint32_t affinity_seconds)
+{
+    char text[32];
+    struct address *endpoints = calloc(count + 1, sizeof(*endpoints));
+    for (unsigned i = 0; i < count; i++) {
         snprintf(text, sizeof(text), "10.%u.%u.%u", 1 + i / 62500, i / 250 % 250, i % 250 + 1);
-        address_parse(text, &slice->endpoints[i].address, NULL);
-        slice->endpoints[i].flags = ENDPOINT_READY | ENDPOINT_SERVING;
+        address_parse(text, &endpoints[i], NULL);
     }
-    slice->slice = (struct slice){.namespace_ = "ns",
-                                  .name = slice->name,
-                                  .service = slice->name,
-                                  .family = FAMILY_IPV4,
-                                  .port_count = 1,
-                                  .endpoint_count = endpoints,
-                                  .ports = &slice->port,
-                                  .endpoints = slice->endpoints,
-                                  .names = slice->names,
-                                  .strings = ""};
-    store_service_put(run->store, &big->service);
-    store_slice_put(run->store, &slice->slice);
+    snprintf(text, sizeof(text), "s%u", number);
+    simple_put(run->store, text, cluster_ip, affinity_seconds, endpoints, count);
+    free(endpoints);
+}
+
+static void put_service(struct run *run, unsigned number, unsigned count, uint32_t affinity_seconds)
+{
+    struct address cluster_ip = cluster_ip_of(number);
+    put_service_at(run, number, &cluster_ip, count, affinity_seconds);
 }
 
 static struct world world;
@@ -218,13 +195,14 @@ static void test_chain_at_another_priority(void **state)
     shell("nft list chain ip fairlead nat-output | grep -q 'priority -100\\|priority dstnat'");
 }
 
+/* Both are verdicts without a chain. */
 static void test_foreign_verdict(void **state)
 {
     struct run *run = *state;
-    put_service(run, 0, 3, 0);
+    put_service(run, 0, 0, 0);
     take_turn(run);
-    shell("nft 'delete element ip fairlead verdicts { 20:3 }; add element ip fairlead verdicts { 20:3 : "
-          "accept }'");
+    shell("nft 'delete element ip fairlead source-verdicts { 100:0 };"
+          "add element ip fairlead source-verdicts { 100:0 : drop }'");
     repair(run);
 }
 
@@ -260,8 +238,7 @@ static void test_failed_change_is_told_later(void **state)
     assert_int_equal(applied.calls, 1);
     assert_int_equal(applied.with_old, 1);
     check_table(run);
-    store_service_remove(run->store, "ns", "s0");
-    store_slice_remove(run->store, "ns", "s0");
+    simple_remove(run->store, "s0");
     run_inject_failure(run, 0);
     assert_true(sync_turn(&run->sync, &result, &err) < 0);
     run_forget_failure(run);
@@ -276,15 +253,13 @@ static void test_frontend_changes_hands(void **state)
     struct run *run = *state;
     put_service(run, 5, 3, 0);
     take_turn(run);
-    put_service(run, 1, 4, 0);
-    struct service_record *taker = store_service_find(run->store, "ns", "s1");
-    struct service_record *giver = store_service_find(run->store, "ns", "s5");
-    ((struct big_service *)taker->service)->cluster_ip = giver->service->cluster_ips[0];
+    struct address cluster_ip = cluster_ip_of(5);
+    put_service_at(run, 1, &cluster_ip, 4, 0);
     struct sync_result result = take_turn(run);
     assert_int_equal(result.changed, 2);
     assert_false(result.was_full);
     check_table(run);
-    store_service_remove(run->store, "ns", "s1");
+    simple_remove(run->store, "s1");
     assert_false(take_turn(run).was_full);
     check_table(run);
     struct err err = {0};
@@ -315,6 +290,30 @@ static void test_garbage_waits_by_itself(void **state)
     assert_int_equal(run->dataplane->ops->collect_delay_ms(run->dataplane), -1);
 }
 
+/* What was about to go, was needed again and is needed no more waits from the start. */
+static void test_garbage_waits_again(void **state)
+{
+    struct run *run = *state;
+    struct dataplane_result result;
+    struct err err = {0};
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    for (int i = 0; i < 3; i++) {
+        put_service(run, 0, 2, 0);
+        take_turn(run);
+        assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+        assert_int_equal(result.element_deletes, 0);
+        put_service(run, 0, 3, 0);
+        take_turn(run);
+    }
+    put_service(run, 0, 2, 0);
+    take_turn(run);
+    assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+    assert_int_equal(result.element_deletes, 0);
+    assert_int_equal(run->dataplane->ops->collect(run->dataplane, &result, &err), 0);
+    assert_int_equal(result.element_deletes, 3);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -325,7 +324,7 @@ int main(void)
         CASE(test_foreign_rule_with_anonymous_set), CASE(test_foreign_policy),
         CASE(test_chain_at_another_priority),       CASE(test_foreign_verdict),
         CASE(test_failed_change_is_told_later),     CASE(test_frontend_changes_hands),
-        CASE(test_garbage_waits_by_itself),
+        CASE(test_garbage_waits_by_itself),         CASE(test_garbage_waits_again),
     };
     if (!enter_namespace())
         return 77;

@@ -2,10 +2,10 @@
 #include "dataplane/nftables/kernel.h"
 
 #include "base/cleanup.h"
+#include "sys/netlink.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -182,7 +182,7 @@ struct answers {
 static void take_answers(struct answers *answers, const void *bytes, size_t len)
 {
     int left = (int)len;
-    for (const struct nlmsghdr *answer = bytes; mnl_nlmsg_ok(answer, left);
+    for (const struct nlmsghdr *answer = bytes; netlink_is_whole(answer, left);
          answer = mnl_nlmsg_next(answer, &left)) {
         if (answer->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(answer) < sizeof(struct nlmsgerr))
             continue;
@@ -299,7 +299,7 @@ static int error_in(const struct nlmsghdr *answer)
 static void take_dump(struct question *question, const void *bytes, size_t len)
 {
     int left = (int)len;
-    for (const struct nlmsghdr *answer = bytes; mnl_nlmsg_ok(answer, left) && !question->is_answered;
+    for (const struct nlmsghdr *answer = bytes; netlink_is_whole(answer, left) && !question->is_answered;
          answer = mnl_nlmsg_next(answer, &left)) {
         if (answer->nlmsg_seq != question->request->nlmsg_seq)
             continue;
@@ -390,6 +390,7 @@ void kernel_watch_leave(struct kernel *kernel)
         return;
     const int group = NFNLGRP_NFTABLES;
     setsockopt(kernel->watch_fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof(group));
+    kernel->is_watching = false;
 }
 
 int kernel_watch_join(struct kernel *kernel, struct err *err)
@@ -407,7 +408,30 @@ int kernel_watch_join(struct kernel *kernel, struct err *err)
     const int group = NFNLGRP_NFTABLES;
     if (setsockopt(kernel->watch_fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
         return err_set(err, errno, "cannot listen to nf_tables' events: %s", strerror(errno));
+    kernel->is_watching = true;
     return 0;
+}
+
+int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct element *ret_blamed, bool *ret_disturbed,
+                          struct err *err)
+{
+    uint32_t before = 0, after = 0;
+    *ret_disturbed = false;
+    if (!kernel->is_watching)
+        return kernel_commit(kernel, batch, 0, ret_blamed, err);
+    int code = kernel_generation(kernel, &before, err);
+    if (code < 0)
+        return code;
+    kernel_watch_leave(kernel);
+    code = kernel_commit(kernel, batch, before, ret_blamed, err);
+    int joined = kernel_watch_join(kernel, code < 0 ? NULL : err);
+    if (joined == 0)
+        joined = kernel_generation(kernel, &after, code < 0 ? NULL : err);
+    *ret_disturbed = joined < 0 || after != before + (code == 0);
+    /* Somebody was between the question and the commit: once more, heard this time. */
+    if (code == -ERESTART)
+        code = kernel_commit(kernel, batch, 0, ret_blamed, err);
+    return code < 0 ? code : joined;
 }
 
 bool kernel_watch_is_disturbed(struct kernel *kernel)

@@ -33,6 +33,7 @@ struct loader {
     struct fact *facts; /* compare: open addressing, a power of two of them */
     size_t fact_mask;
     bool cidrs_in_kernel[FAMILY_COUNT];
+    uint32_t generation; /* the kernel's right after our transaction, if nobody else wrote */
 };
 
 typedef void loader_visit_fn(struct loader *loader, const struct element *element);
@@ -232,6 +233,10 @@ static int rewrite(struct loader *loader, struct dataplane_result *result, struc
     for (int family = 0; family < FAMILY_COUNT; family++)
         write_structure(loader, (enum family)family);
     visit_wanted(loader, write_wanted);
+    int code = kernel_generation(&loader->nftables->kernel, &loader->generation, err);
+    if (code < 0)
+        return code;
+    loader->generation++;
     return nftables_commit(loader->nftables, &loader->batch, 0, loader->entries, loader->entry_count, result,
                            err);
 }
@@ -364,6 +369,7 @@ static int compare(struct loader *loader, uint32_t generation, struct dataplane_
             loader->nftables->size[family][loader->tables[family].sets[i].id] =
                 loader->tables[family].sets[i].size;
     /* The generation makes it an exchange: nobody wrote between our reading and this. */
+    loader->generation = generation + !batch_is_empty(&loader->batch);
     return nftables_commit(loader->nftables, &loader->batch, generation, loader->entries, loader->entry_count,
                            result, err);
 }
@@ -418,10 +424,15 @@ int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node
     nftables->is_known = code == 0;
     if (code == 0)
         count_elements(&loader);
-    if (code == 0)
-        code = nftables_prune_affinity(nftables, entries, count, &result, err);
+    uint32_t now = 0;
     if (code == 0)
         code = kernel_watch_join(&nftables->kernel, err);
+    if (code == 0)
+        code = kernel_generation(&nftables->kernel, &now, err);
+    /* Somebody committed after us and before we listened. */
+    result.was_disturbed = now != loader.generation;
+    if (code == 0)
+        code = nftables_prune_affinity(nftables, entries, count, &result, err);
     if (code == 0)
         *ret = result;
     return code;

@@ -12,8 +12,6 @@
  * one (collect), because a packet that read the old count may be on its way to them. */
 
 #define COLLECT_DELAY_MS 10
-#define BIG_CHANGE                                                                                           \
-    2000 /* elements: above it, listening to our own commit costs more than checking afterwards */
 
 /* Which service wanted what the kernel refused. */
 static const char *owner_of(const struct element *element, const struct entry *const *entries, size_t count)
@@ -60,7 +58,10 @@ int nftables_commit(struct nftables *nftables, struct batch *batch, uint32_t gen
         return 0;
     if (++nftables->transactions == nftables->fail_at)
         batch_add_fault(batch);
-    int code = kernel_commit(&nftables->kernel, batch, generation, &blamed, err);
+    bool is_disturbed = false;
+    int code = generation != 0 ? kernel_commit(&nftables->kernel, batch, generation, &blamed, err)
+                          : kernel_commit_unheard(&nftables->kernel, batch, &blamed, &is_disturbed, err);
+    result->was_disturbed |= is_disturbed;
     if (code < 0) {
         nftables->is_known = false;
         return explain_refusal(&blamed, entries, count, code, err);
@@ -172,16 +173,11 @@ static int sync_changes(struct nftables *nftables, const struct dataplane_change
             entries[entry_count++] = changes[i].next;
     int code = 0;
     nftables->is_known = false;
-    bool is_big = batch.element_adds + batch.element_deletes > BIG_CHANGE;
     if (!has_room(nftables, &batch))
         code = err_set(err, EXFULL, "the table's sets have to grow");
-    if (is_big)
-        kernel_watch_leave(&nftables->kernel);
     if (code == 0)
         code = nftables_commit(nftables, &batch, 0, entries, entry_count, result, err);
     batch_done(&batch);
-    if (code == 0 && is_big)
-        code = kernel_watch_join(&nftables->kernel, err);
     nftables->is_known = code == 0;
     if (code < 0)
         return code;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/nftables/readback.h"
 
+#include "sys/netlink.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
@@ -213,7 +214,7 @@ void readback_parse_table(const void *bytes, size_t len, enum family family, str
     struct kernel_table table = {0};
     struct reader reader = {.family = family, .arena = arena, .table = &table};
     int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; mnl_nlmsg_ok(message, left);
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
          message = mnl_nlmsg_next(message, &left)) {
         uint16_t type = message->nlmsg_type & 0xff;
         if (type == NFT_MSG_NEWCHAIN)

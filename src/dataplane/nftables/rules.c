@@ -199,13 +199,15 @@ static void build_base(struct builder *builder, struct chain *chain, const char 
     chain->priority = priority;
 }
 
-#define FIXED_CHAINS 18
+#define FIXED_CHAINS (18 + RESERVED_PICKS)
 
 struct chain_list rules_build_fixed(enum family family, const struct node_view *view, struct arena *arena)
 {
     struct chain *list = arena_array(arena, struct chain, FIXED_CHAINS);
     struct builder builder = {.arena = arena};
     unsigned n = 0;
+    for (uint32_t count = 1; count <= RESERVED_PICKS; count++)
+        list[n++] = rules_build_pick(count, false, arena);
     chain_init(&builder, &list[n++], "rejected");
     RULE(&builder, NULL, SIMPLE(STATEMENT_RESET));
     RULE(&builder, NULL, SIMPLE(STATEMENT_REJECT));
@@ -295,6 +297,13 @@ struct chain rules_build_pick(uint32_t value, bool for_node_port, struct arena *
     RULE(&builder, NULL, pick);
     RULE(&builder, NULL, SIMPLE(STATEMENT_DROP));
     return chain;
+}
+
+bool rules_is_reserved_pick(uint32_t value, bool for_node_port)
+{
+    uint32_t count = value & VALUE_COUNT_MASK;
+    return !for_node_port && (value & (VALUE_AFFINITY | VALUE_SHORTCUT)) == 0 && value_is_pick(value) &&
+           count <= RESERVED_PICKS;
 }
 
 void rules_learn_chain_name(uint32_t seconds, char name[CHAIN_NAME_MAX])

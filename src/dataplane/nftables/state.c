@@ -91,6 +91,8 @@ static struct counted_chain *pick_chain(struct state *state, const struct counte
         return NULL;
     char name[CHAIN_NAME_MAX];
     bool for_node_port = set_schema((enum set_id)key->set)->is_for_node_port;
+    if (rules_is_reserved_pick(value, for_node_port))
+        return NULL;
     struct counted_chain *chain =
         find_chain(state, (enum family)key->family, rules_value_chain(value, for_node_port, name));
     chain->value = value;
