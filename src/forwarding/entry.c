@@ -48,6 +48,7 @@ static void add_frontend(struct draft *draft, const struct port_sets *sets, stru
     const struct selection *selection = sets->selection;
     bool is_internal = frontend.kind == FRONTEND_CLUSTER_IP;
     bool is_local = is_internal ? service->internal_local : service->external_local;
+    frontend.is_local = is_local;
     frontend.short_circuits = !is_internal && is_local;
     frontend.affinity_seconds = service->affinity_seconds;
     frontend.backends = is_local ? sets->local : sets->cluster;

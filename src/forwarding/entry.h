@@ -44,6 +44,7 @@ struct frontend {
     uint8_t protocol;
     bool short_circuits;   /* pods and the node itself use shortcut instead (externalTrafficPolicy: Local) */
     bool is_source_ranged; /* only the entry's source ranges may come in */
+    bool is_local;         /* backends is the set that a policy of Local leaves */
     bool is_shadowed;      /* another service has the same frontend and goes first, see claims.h */
     uint32_t port_index;   /* in service->ports */
     uint32_t affinity_seconds;

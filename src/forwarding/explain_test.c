@@ -52,37 +52,35 @@ static void questions_are_parsed(void **state)
     "true}},"
 #define HINTED(n, zone) "{addresses: [10.0.0." #n "], hints: {forZones: [{name: " zone "}]}},"
 
-static const char objects[] = TEST_SERVICE("web", "clusterIP: 10.96.0.1, ports: [{port: 80}]") WEB_SLICE(
-    "web", HERE THERE UNREADY DRAINING) TEST_SERVICE("none",
-                                                     "clusterIP: 10.96.0.2, ports: [{name: x, port: 80}]")
-    TEST_SERVICE("empty", "clusterIP: 10.96.0.3, ports: [{port: 80}]") WEB_SLICE("empty", UNREADY)
-        TEST_SERVICE("inner", "clusterIP: 10.96.0.4, internalTrafficPolicy: Local, ports: [{port: 80}]")
-            WEB_SLICE("inner", THERE) TEST_SERVICE(
-                "outer",
-                "type: NodePort, clusterIP: 10.96.0.5, externalTrafficPolicy: Local, sessionAffinity: "
-                "ClientIP, ports: [{port: 80, nodePort: 30080}]") WEB_SLICE("outer", HERE THERE)
-                TEST_SERVICE("zoned",
-                             "clusterIP: 10.96.0.6, trafficDistribution: PreferClose, ports: [{port: 80}]")
-                    WEB_SLICE(
-                        "zoned",
-                        HINTED(1, "a") HINTED(
-                            2,
-                            "b")) "apiVersion: v1\nkind: Service\nmetadata: {name: ranged}\nspec: {type: "
-                                  "LoadBalancer, clusterIP: 10.96.0.7, "
-                                  "loadBalancerSourceRanges: [198.51.100.0/24, '2001:db8::/32'], ports: "
-                                  "[{port: 80}]}\n"
-                                  "status: {loadBalancer: {ingress: [{ip: 203.0.113.9}]}}\n---\n" WEB_SLICE(
-                                      "ranged", HERE)
-                                      TEST_SERVICE(
-                                          "head",
-                                          "clusterIP: None, ports: [{port: 80}]") "apiVersion: v1\nkind: "
-                                                                                  "Service\nmetadata: {name: "
-                                                                                  "foreign, labels: "
-                                                                                  "{service.kubernetes.io/"
-                                                                                  "service-proxy-name: "
-                                                                                  "x}}\nspec: {clusterIP: "
-                                                                                  "10.96.0.8, ports: [{port: "
-                                                                                  "80}]}\n---\n";
+#define RANGED                                                                                               \
+    "apiVersion: v1\nkind: Service\nmetadata: {name: ranged}\n"                                              \
+    "spec: {type: LoadBalancer, clusterIP: 10.96.0.7, ports: [{port: 80}], "                                 \
+    "loadBalancerSourceRanges: [198.51.100.0/24, '2001:db8::/32']}\n"                                        \
+    "status: {loadBalancer: {ingress: [{ip: 203.0.113.9}]}}\n"
+#define FOREIGN                                                                                              \
+    "apiVersion: v1\nkind: Service\nmetadata: {name: foreign, labels: "                                      \
+    "{service.kubernetes.io/service-proxy-name: x}}\nspec: {clusterIP: 10.96.0.8, ports: [{port: 80}]}\n"
+
+static const char *const objects[] = {
+    TEST_SERVICE("web", "clusterIP: 10.96.0.1, ports: [{port: 80}]"),
+    WEB_SLICE("web", HERE THERE UNREADY DRAINING),
+    TEST_SERVICE("none", "clusterIP: 10.96.0.2, ports: [{name: x, port: 80}]"),
+    TEST_SERVICE("empty", "clusterIP: 10.96.0.3, ports: [{port: 80}]"),
+    WEB_SLICE("empty", UNREADY),
+    TEST_SERVICE("inner", "clusterIP: 10.96.0.4, internalTrafficPolicy: Local, ports: [{port: 80}]"),
+    WEB_SLICE("inner", THERE),
+    TEST_SERVICE("outer", "type: NodePort, clusterIP: 10.96.0.5, externalTrafficPolicy: Local, "
+                          "sessionAffinity: ClientIP, ports: [{port: 80, nodePort: 30080}]"),
+    WEB_SLICE("outer", HERE THERE),
+    TEST_SERVICE("zoned", "clusterIP: 10.96.0.6, trafficDistribution: PreferClose, ports: [{port: 80}]"),
+    WEB_SLICE("zoned", HINTED(1, "a") HINTED(2, "b")),
+    RANGED,
+    WEB_SLICE("ranged", HERE),
+    TEST_SERVICE("address", "clusterIP: 10.96.0.9, externalIPs: [192.0.2.1], ports: [{port: 30081}]"),
+    TEST_SERVICE("port", "type: NodePort, clusterIP: 10.96.0.10, ports: [{port: 80, nodePort: 30081}]"),
+    TEST_SERVICE("head", "clusterIP: None, ports: [{port: 80}]"),
+    FOREIGN,
+};
 
 struct world {
     struct explain_world world;
@@ -106,7 +104,9 @@ static int setup(void **state)
     struct world *world = xcalloc(1, sizeof(*world));
     struct arena scratch;
     arena_init(&scratch);
-    world->store = test_store(objects);
+    world->store = store_new();
+    for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+        test_put(world->store, objects[i]);
     world->node = (struct node_view){.name = intern_id(world->store->names, "here"),
                                      .zone = intern_id(world->store->names, "a"),
                                      .has_family = {true, true},
@@ -218,6 +218,7 @@ static void external_frontends_tell_the_short_cut(void **state)
          "outer",
          {"the policy is passed over", "it is the node's own", "one of 2 endpoints"},
          NULL},
+        {"192.0.2.1:30081", NULL, "address", {"an external IP"}, NULL}, /* before another's node port */
         {"192.0.2.9:30080", NULL, NULL, {"No Service has this address"}, NULL},
         {"192.0.2.1:30080/udp", NULL, NULL, {"no Service has this node port"}, NULL},
     };

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <uthash.h>
 
 /* One for each object of the folder: there are twenty thousand of these on a large node. */
@@ -35,6 +36,11 @@ struct manifest_file {
     char name[];
 };
 
+struct pending_file {
+    UT_hash_handle hh;
+    char name[];
+};
+
 struct named_kind {
     UT_hash_handle hh;
     char name[];
@@ -51,7 +57,10 @@ struct manifests {
     uv_loop_t *loop;
     uv_timer_t retry;   /* the folder itself went away: look for it again */
     uv_check_t pending; /* runs once the events at hand are read */
-    bool needs_rescan;
+    uv_idle_t unfinished;
+    struct pending_file *pending_files; /* changed and not read yet */
+    struct stat folder;                 /* whose objects we hold */
+    bool needs_rescan, is_astray;
     uint32_t readings;
     unsigned open_handles; /* while closing */
 };
@@ -167,6 +176,27 @@ static void take_refused(struct reading *reading, const struct document *documen
                  consequence);
 }
 
+/* Of two files that describe an object the one whose name sorts first has it, whenever it came: so the folder
+ * alone decides, not its history. */
+static void take_over(struct manifests *manifests, struct manifest_file *file, struct manifest_object *object)
+{
+    struct manifest_file *loser = object->file;
+    struct manifest_object **at = &loser->objects;
+    while (*at != object)
+        at = &(*at)->next;
+    *at = object->next;
+    object->next = file->objects;
+    object->file = file;
+    object->seen = manifests->readings - 1;
+    file->objects = object;
+    loser->has_losers = true;
+    loser->refused++;
+    manifests->status.refused++;
+    complain(manifests, true,
+             "%s/%s: %s is refused from now on: %s describes it too and goes first by its name",
+             manifests->path, loser->name, object->key, file->name);
+}
+
 static void take_document(void *context, const struct document *document)
 {
     struct reading *reading = context;
@@ -188,6 +218,8 @@ static void take_document(void *context, const struct document *document)
     const struct api_object *from = document->object;
     struct manifest_object *object =
         find_object(manifests, api_kind_name(from->kind), from->namespace_, from->name);
+    if (object && object->file != reading->file && strcmp(reading->file->name, object->file->name) < 0)
+        take_over(manifests, reading->file, object);
     if (object && (object->file != reading->file || object->seen == manifests->readings)) {
         bool is_same_file = object->file == reading->file;
         reading->file->refused++;
@@ -345,41 +377,114 @@ static int watch_folder(struct manifests *manifests, struct err *err)
 
 static void on_retry(uv_timer_t *timer)
 {
-    struct manifests *manifests = timer->data;
-    manifests->needs_rescan = true;
-    on_changed(manifests, NULL);
+    on_changed(timer->data, NULL);
+}
+
+static void drop_pending(struct manifests *manifests)
+{
+    struct pending_file *pending, *next;
+    HASH_ITER (hh, manifests->pending_files, pending, next) {
+        HASH_DEL(manifests->pending_files, pending);
+        free(pending);
+    }
+}
+
+/* A folder that went away, or that another and empty one took the place of (an unmounted file system, say),
+ * is taken for an accident: what it said stays in force until there are files again. */
+static int look_at_folder(struct manifests *manifests, bool *ret_is_same, struct err *err)
+{
+    struct stat info;
+    struct dirent **entries = NULL;
+    if (stat(manifests->path, &info) < 0)
+        return err_set(err, errno, "the folder %s cannot be read: %s", manifests->path, strerror(errno));
+    *ret_is_same = info.st_dev == manifests->folder.st_dev && info.st_ino == manifests->folder.st_ino;
+    if (*ret_is_same)
+        return 0;
+    int count = scandir(manifests->path, &entries, select_manifest, NULL);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    if (count == 0 && manifests->objects)
+        return err_set(err, ENOENT, "another folder, and an empty one, is at %s now", manifests->path);
+    manifests->folder = info;
+    return 0;
+}
+
+#define READ_BUDGET_NS (20 * 1000000ull) /* then the turn, the tools and the health pages have their go */
+
+static void take_pending(struct manifests *manifests)
+{
+    uint64_t began_ns = uv_hrtime();
+    bool has_freed = false;
+    struct pending_file *pending, *next;
+    HASH_ITER (hh, manifests->pending_files, pending, next) {
+        if (uv_hrtime() - began_ns > READ_BUDGET_NS)
+            break;
+        has_freed |= take_file(manifests, pending->name);
+        HASH_DEL(manifests->pending_files, pending);
+        free(pending);
+    }
+    if (has_freed)
+        retry_losers(manifests);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* its being there keeps the loop from sleeping while files are left to read */
 }
 
 static void on_settled(uv_check_t *check)
 {
     struct manifests *manifests = check->data;
     struct err err;
+    bool is_same = true;
     uv_check_stop(check);
-    if (manifests->needs_rescan) {
+    uv_idle_stop(&manifests->unfinished);
+    int code = look_at_folder(manifests, &is_same, &err);
+    if (code == 0 && (manifests->needs_rescan || !is_same)) {
         manifests->needs_rescan = false;
-        int code = watch_folder(manifests, &err);
+        drop_pending(manifests);
+        code = watch_folder(manifests, &err);
         if (code == 0)
             code = read_folder(manifests, &err);
-        if (code < 0) {
+    }
+    if (code < 0) {
+        if (!manifests->is_astray)
             complain(manifests, true, "%s; what it said before stays in force", err.text);
-            uv_timer_start(&manifests->retry, on_retry, 1000, 0);
-            return;
-        }
+        manifests->is_astray = true;
+        drop_pending(manifests);
+        manifests->needs_rescan = true;
+        uv_timer_start(&manifests->retry, on_retry, 1000, 0);
+        return;
+    }
+    manifests->is_astray = false;
+    take_pending(manifests);
+    if (manifests->pending_files) {
+        uv_check_start(check, on_settled);
+        uv_idle_start(&manifests->unfinished, on_idle);
     }
     manifests->status.generation++;
     manifests->sink.settled(manifests->sink.context);
 }
 
+/* Only notes the name: however often a file is written, it is read once for each time around the loop. */
 static void on_changed(void *context, const char *name)
 {
     struct manifests *manifests = context;
+    struct pending_file *pending;
     /* Kubernetes mounts a ConfigMap as links through `..data`, which is exchanged as a whole. */
-    if (!name || strcmp(name, "..data") == 0)
+    if (!name || strcmp(name, "..data") == 0) {
         manifests->needs_rescan = true;
-    else if (!is_manifest(name))
+    } else if (!is_manifest(name)) {
         return;
-    else if (take_file(manifests, name))
-        retry_losers(manifests);
+    } else {
+        HASH_FIND_STR(manifests->pending_files, name, pending);
+        if (!pending) {
+            pending = xcalloc(1, sizeof(*pending) + strlen(name) + 1);
+            strcpy(pending->name, name);
+            HASH_ADD_KEYPTR(hh, manifests->pending_files, pending->name, strlen(name), pending);
+        }
+    }
     uv_check_start(&manifests->pending, on_settled);
 }
 
@@ -390,9 +495,13 @@ int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, co
     *manifests = (struct manifests){.path = xstrdup(path), .sink = *sink, .loop = loop};
     uv_check_init(loop, &manifests->pending);
     uv_timer_init(loop, &manifests->retry);
-    manifests->pending.data = manifests->retry.data = manifests;
+    uv_idle_init(loop, &manifests->unfinished);
+    manifests->pending.data = manifests->retry.data = manifests->unfinished.data = manifests;
     /* Watch first: what changes while we read is read again. */
+    bool is_same;
     int code = watch_folder(manifests, err);
+    if (code == 0)
+        code = look_at_folder(manifests, &is_same, err);
     if (code == 0)
         code = read_folder(manifests, err);
     if (code < 0) {
@@ -420,6 +529,7 @@ static void on_closed(uv_handle_t *handle)
         HASH_DEL(manifests->files, file);
         free(file);
     }
+    drop_pending(manifests);
     struct named_kind *kind, *next_kind;
     HASH_ITER (hh, manifests->passed_over, kind, next_kind) {
         HASH_DEL(manifests->passed_over, kind);
@@ -435,7 +545,8 @@ void manifests_close(struct manifests *manifests)
         return;
     folder_watch_close(manifests->watch);
     uv_check_stop(&manifests->pending);
-    manifests->open_handles = 2;
+    manifests->open_handles = 3;
+    uv_close((uv_handle_t *)&manifests->unfinished, on_closed);
     uv_close((uv_handle_t *)&manifests->pending, on_closed);
     uv_close((uv_handle_t *)&manifests->retry, on_closed);
 }

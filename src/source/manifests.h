@@ -8,11 +8,11 @@
 /* A folder of YAML and JSON files as a source: *.yaml, *.yml and *.json directly in it, hidden files aside. A
  * change takes effect when its writer closes the file or moves it in. A refused document leaves the last good
  * state of its object in force; a file whose syntax breaks off takes nothing away. An object that two files
- * describe belongs to the file that had it first. */
+ * describe belongs to the file whose name sorts first. */
 struct manifests;
 
-/* Reads the whole folder, and goes on watching it: when this returns everything is listed, and settled follows each
- * later group of changes. */
+/* Reads the whole folder, and goes on watching it: when this returns everything is listed, and settled
+ * follows each later group of changes. */
 int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, const struct source_sink *sink,
                    struct err *err);
 void manifests_close(struct manifests *manifests);

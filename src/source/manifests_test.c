@@ -261,7 +261,7 @@ static void a_refused_document_keeps_the_last_good_state(void **state)
     expect_refused(fixture, 0);
 }
 
-static void an_object_belongs_to_the_file_that_had_it_first(void **state)
+static void an_object_belongs_to_the_file_that_sorts_first(void **state)
 {
     struct fixture *fixture = *state;
     write_file(fixture, "b.yaml", SERVICE("x", "1") SERVICE("x", "9"));
@@ -269,12 +269,20 @@ static void an_object_belongs_to_the_file_that_had_it_first(void **state)
     expect_complaint(fixture, "Service default/x is refused: this file describes it already");
     expect_refused(fixture, 1);
     text_done(&fixture->log);
-    write_file(fixture, "a.yaml", SERVICE("x", "2"));
+    write_file(fixture, "c.yaml", SERVICE("x", "2"));
     expect(fixture, ";");
     expect_complaint(fixture, "Service default/x is refused: b.yaml describes it already");
     expect_refused(fixture, 2);
-    delete_file(fixture, "a.yaml");
+    delete_file(fixture, "c.yaml");
     expect(fixture, ";");
+    expect_refused(fixture, 1);
+    /* As after a restart: whichever came first, the first name has it. */
+    write_file(fixture, "a.yaml", SERVICE("x", "3"));
+    expect(fixture, "+x=3 ;");
+    expect_complaint(fixture, "Service/default/x is refused from now on: a.yaml describes it too");
+    expect_refused(fixture, 2);
+    delete_file(fixture, "a.yaml");
+    expect(fixture, "-x +x=1 ;");
     expect_refused(fixture, 1);
     /* A refused version in a second file does not speak for the first. */
     write_file(fixture, "c.yaml", REFUSED("x"));
@@ -300,6 +308,41 @@ static void losers_get_their_turn(void **state)
     expect_refused(fixture, 1);
     delete_file(fixture, "b.yaml");
     expect(fixture, "-x +x=3 ;");
+    expect_refused(fixture, 0);
+}
+
+/* The same after everything was looked at anew: the loser is read before its owner gives the object up. */
+static void losers_get_their_turn_after_a_rescan(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    write_file(fixture, "a.yaml", SERVICE("x", "1"));
+    open_source(fixture);
+    text_done(&fixture->log);
+    write_file(fixture, "z.yaml", SERVICE("x", "2"));
+    expect(fixture, ";");
+    assert_int_equal(mkdir(in_folder(fixture, "..one", path), 0700), 0);
+    write_file(fixture, "..one/a.yaml", SERVICE("w", "1"));
+    assert_int_equal(symlink("..one/a.yaml", in_folder(fixture, "a.yaml.new", path)), 0);
+    assert_int_equal(symlink("..one", in_folder(fixture, "..data", path)), 0);
+    rename_file(fixture, "a.yaml.new", "a.yaml");
+    expect(fixture, "+w=1 -x +x=2 ;");
+    expect_refused(fixture, 0);
+    /* And back, with nothing but the exchange of ..data to tell of it. */
+    write_file(fixture, "..one/a.yaml", SERVICE("x", "3"));
+    assert_int_equal(symlink("..one", in_folder(fixture, "..data_tmp", path)), 0);
+    rename_file(fixture, "..data_tmp", "..data");
+    expect(fixture, "+x=3 -w ;");
+    expect_refused(fixture, 1);
+    write_file(fixture, "..one/z.yaml", SERVICE("v", "1"));
+    assert_int_equal(symlink("..one/z.yaml", in_folder(fixture, "z.yaml.new", path)), 0);
+    rename_file(fixture, "z.yaml.new", "z.yaml");
+    expect(fixture, "+v=1 ;");
+    write_file(fixture, "..one/a.yaml", SERVICE("w", "1"));
+    write_file(fixture, "..one/z.yaml", SERVICE("x", "4"));
+    assert_int_equal(symlink("..one", in_folder(fixture, "..data_tmp", path)), 0);
+    rename_file(fixture, "..data_tmp", "..data");
+    expect(fixture, "+w=1 -x +x=4 -v ;");
     expect_refused(fixture, 0);
 }
 
@@ -410,8 +453,9 @@ int main(void)
         TEST(only_what_changed_is_told),
         TEST(a_torn_file_takes_nothing_away),
         TEST(a_refused_document_keeps_the_last_good_state),
-        TEST(an_object_belongs_to_the_file_that_had_it_first),
+        TEST(an_object_belongs_to_the_file_that_sorts_first),
         TEST(losers_get_their_turn),
+        TEST(losers_get_their_turn_after_a_rescan),
         TEST(files_may_be_renamed),
         TEST(mounted_config_maps_are_exchanged),
         TEST(a_folder_that_goes_takes_nothing_away),

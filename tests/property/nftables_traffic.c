@@ -184,6 +184,7 @@ int main(int argc, char **argv)
     world_init(&world, 1);
     world.interfaces.count = 0;
     run_init(&run, &world);
+    run.options.local_detect = LOCAL_DETECT_NONE; /* the loopback has no address to masquerade with */
     struct churn churn = {.run = &run, .dice = {.state = 1}};
     for (unsigned i = 0; i < ENDPOINTS; i++) {
         char text[16];

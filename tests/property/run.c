@@ -159,10 +159,16 @@ static void check_client(const struct element *client, void *context)
         bool is_mine = false, has = false;
         for (uint32_t f = 0; f < entries[i]->frontend_count; f++) {
             const struct frontend *frontend = &entries[i]->frontends[f];
-            if (frontend->affinity_seconds && frontend->family == client->family &&
-                affinity_ids_get(&check->ids, entries[i]->port_names[frontend->port_index]) == id) {
+            if (!frontend->affinity_seconds || frontend->family != client->family)
+                continue;
+            if (affinity_ids_get_frontend(&check->ids, entries[i], frontend, false) == id) {
                 is_mine = true;
-                has |= has_backend(frontend_set(frontend), client) || has_backend(frontend->shortcut, client);
+                has |= has_backend(frontend_set(frontend), client);
+            }
+            if (frontend->short_circuits &&
+                affinity_ids_get_frontend(&check->ids, entries[i], frontend, true) == id) {
+                is_mine = true;
+                has |= has_backend(frontend->shortcut, client);
             }
         }
         if (is_mine && !has && !check->is_wrong) {
@@ -226,7 +232,7 @@ bool run_add_client(struct run *run, struct dice *dice)
         if (!set || set->count == 0 || frontend->affinity_seconds == 0)
             continue;
         const struct backend *backend = &set->list[dice_below(dice, set->count)];
-        uint32_t id = affinity_ids_get(&ids, entry->port_names[frontend->port_index]);
+        uint32_t id = affinity_ids_get_frontend(&ids, entry, frontend, false);
         uint32_t client_address = dice_below(dice, 50);
         unsigned address_len = field_len(FIELD_SADDR, frontend->family);
         uint16_t port_be = (uint16_t)(backend->port << 8 | backend->port >> 8);

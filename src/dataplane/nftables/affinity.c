@@ -10,10 +10,10 @@
  * still belongs to the service. So when a service loses an endpoint its clients are forgotten here, after the
  * transaction that took the endpoint out of the slots: nobody can learn it again. */
 
-/* A frontend with affinity by the number of its service port. */
+/* An endpoint set of a frontend with affinity, by its number. */
 struct learner {
     uint32_t id;
-    const struct frontend *frontend;
+    const struct backend_set *backends;
 };
 
 struct pruner {
@@ -64,8 +64,7 @@ static void check_client(const struct element *element, void *context)
     if (learner == end || learner->id != id)
         return;
     for (; learner < end && learner->id == id; learner++)
-        if (set_has(frontend_set(learner->frontend), &endpoint) ||
-            set_has(learner->frontend->shortcut, &endpoint))
+        if (set_has(learner->backends, &endpoint))
             return;
     element_list_add(&pruner->stale, element);
 }
@@ -73,6 +72,7 @@ static void check_client(const struct element *element, void *context)
 static size_t list_learners(struct nftables *nftables, const struct entry *const *entries, size_t count,
                             enum family family, struct learner *ret)
 {
+    struct affinity_ids *ids = &nftables->state.affinity_ids;
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         for (uint32_t f = 0; f < entries[i]->frontend_count; f++) {
@@ -80,34 +80,54 @@ static size_t list_learners(struct nftables *nftables, const struct entry *const
             if (!frontend->affinity_seconds || frontend->family != family)
                 continue;
             if (ret)
-                ret[found] = (struct learner){
-                    .id = affinity_ids_get(&nftables->state.affinity_ids,
-                                           entries[i]->port_names[frontend->port_index]),
-                    .frontend = frontend,
-                };
+                ret[found] =
+                    (struct learner){.id = affinity_ids_get_frontend(ids, entries[i], frontend, false),
+                                     .backends = frontend_set(frontend)};
             found++;
+            if (ret && frontend->short_circuits)
+                ret[found] =
+                    (struct learner){.id = affinity_ids_get_frontend(ids, entries[i], frontend, true),
+                                     .backends = frontend->shortcut};
+            found += frontend->short_circuits;
         }
     }
     return found;
 }
 
-/* One element a transaction: it may have expired meanwhile, and that must not undo the others. */
+static int forget_some(struct nftables *nftables, const struct element *stale, uint32_t count,
+                       struct dataplane_result *result, struct err *err)
+{
+    struct batch batch;
+    struct element blamed;
+    batch_init(&batch);
+    for (uint32_t i = 0; i < count; i++)
+        batch_delete_element(&batch, &stale[i]);
+    int code = kernel_commit(&nftables->kernel, &batch, 0, &blamed, err);
+    batch_done(&batch);
+    if (code == 0) {
+        result->transactions++;
+        result->element_deletes += count;
+        return 0;
+    }
+    /* One of them expired meanwhile, which undoes the others: halve until it stands alone. */
+    if (code != -ENOENT || count == 1)
+        return code == -ENOENT ? 0 : code;
+    code = forget_some(nftables, stale, count / 2, result, err);
+    return code < 0 ? code : forget_some(nftables, stale + count / 2, count - count / 2, result, err);
+}
+
+#define FORGET_AT_ONCE 1024
+
 static int forget(struct nftables *nftables, const struct element_list *stale,
                   struct dataplane_result *result, struct err *err)
 {
-    for (uint32_t i = 0; i < stale->count; i++) {
-        struct batch batch;
-        struct element blamed;
-        batch_init(&batch);
-        batch_delete_element(&batch, &stale->list[i]);
-        int code = kernel_commit(&nftables->kernel, &batch, 0, &blamed, err);
-        batch_done(&batch);
-        if (code < 0 && code != -ENOENT)
-            return code;
-        result->transactions++;
-        result->element_deletes++;
+    int code = 0;
+    for (uint32_t at = 0; at < stale->count && code == 0; at += FORGET_AT_ONCE) {
+        uint32_t left = stale->count - at;
+        code = forget_some(nftables, &stale->list[at], left < FORGET_AT_ONCE ? left : FORGET_AT_ONCE, result,
+                           err);
     }
-    return 0;
+    return code;
 }
 
 static int prune(struct nftables *nftables, struct pruner *pruner, enum family family,

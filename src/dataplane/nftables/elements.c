@@ -12,14 +12,14 @@ struct affinity_id {
     char name[];
 };
 
-uint32_t affinity_ids_get(struct affinity_ids *ids, const char *port_name)
+uint32_t affinity_ids_get(struct affinity_ids *ids, const char *name)
 {
-    size_t len = strlen(port_name);
+    size_t len = strlen(name);
     struct affinity_id *found;
-    HASH_FIND(by_name_hh, ids->by_name, port_name, len, found);
+    HASH_FIND(by_name_hh, ids->by_name, name, len, found);
     if (found)
         return found->id;
-    uint64_t hash = hash_bytes(0, port_name, len);
+    uint64_t hash = hash_bytes(0, name, len);
     uint32_t id = (uint32_t)(hash ^ (hash >> 32));
     for (;; id++) {
         if (id == 0)
@@ -29,10 +29,23 @@ uint32_t affinity_ids_get(struct affinity_ids *ids, const char *port_name)
             break;
     }
     struct affinity_id *fresh = xcalloc(1, sizeof(*fresh) + len + 1);
-    memcpy(fresh->name, port_name, len);
+    memcpy(fresh->name, name, len);
     fresh->id = id;
     HASH_ADD_KEYPTR(by_name_hh, ids->by_name, fresh->name, len, fresh);
     HASH_ADD(by_id_hh, ids->by_id, id, sizeof(fresh->id), fresh);
+    return id;
+}
+
+uint32_t affinity_ids_get_frontend(struct affinity_ids *ids, const struct entry *entry,
+                                   const struct frontend *frontend, bool is_shortcut)
+{
+    const char *port_name = entry->port_names[frontend->port_index];
+    if (!frontend->is_local || is_shortcut)
+        return affinity_ids_get(ids, port_name);
+    struct text name = {0};
+    text_printf(&name, "%s, local", port_name);
+    uint32_t id = affinity_ids_get(ids, name.data);
+    text_done(&name);
     return id;
 }
 
@@ -151,16 +164,26 @@ static uint32_t pick_value(const struct frontend *frontend, const struct backend
     return slot_count(backends) | flags | (uint32_t)frontend->masquerade << VALUE_MASQUERADE_SHIFT;
 }
 
-static void add_affinity(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,
-                         struct affinity_ids *ids)
+static void add_affinity_id(struct element_list *ret, const struct frontend *frontend, enum set_id set,
+                            uint32_t id)
 {
     char chain[CHAIN_NAME_MAX];
-    uint32_t id = affinity_ids_get(ids, entry->port_names[frontend->port_index]);
-    add_value(ret, frontend, form(frontend, SET_AFFINITY_IDS, SET_NODE_AFFINITY_IDS), id);
+    add_value(ret, frontend, set, id);
     struct element *learn = add(ret, frontend->family, SET_AFFINITY_LEARNS);
     rules_learn_chain_name(frontend->affinity_seconds, chain);
     put_number(learn->key, id);
     set_verdict(learn, chain);
+}
+
+static void add_affinity(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,
+                         struct affinity_ids *ids)
+{
+    add_affinity_id(ret, frontend, form(frontend, SET_AFFINITY_IDS, SET_NODE_AFFINITY_IDS),
+                    affinity_ids_get_frontend(ids, entry, frontend, false));
+    if (frontend->short_circuits)
+        add_affinity_id(ret, frontend,
+                        form(frontend, SET_SHORTCUT_AFFINITY_IDS, SET_NODE_SHORTCUT_AFFINITY_IDS),
+                        affinity_ids_get_frontend(ids, entry, frontend, true));
 }
 
 static void add_frontend(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,

@@ -33,11 +33,15 @@ struct element_list {
 
 void element_list_add(struct element_list *list, const struct element *element);
 
-/* Numbers for service ports with affinity: a hash of the name, moved on when two meet. */
+/* Numbers for endpoint sets with affinity: a hash of the name, moved on when two meet. A service port has one
+ * for its cluster-wide set and one for its local set: a client remembered in one is nobody in the other. */
 struct affinity_ids {
     struct affinity_id *by_name, *by_id;
 };
-uint32_t affinity_ids_get(struct affinity_ids *ids, const char *port_name);
+uint32_t affinity_ids_get(struct affinity_ids *ids, const char *name);
+/* The number of the set that the frontend uses; is_shortcut: that pods and the node itself use. */
+uint32_t affinity_ids_get_frontend(struct affinity_ids *ids, const struct entry *entry,
+                                   const struct frontend *frontend, bool is_shortcut);
 void affinity_ids_done(struct affinity_ids *ids);
 
 /* Elements of their own: keys that no other entry has (forwarding's claims see to that). Sorted by

@@ -44,10 +44,11 @@ static bool is_of_frontend(const struct element *element, const struct element *
            element->set != SET_SOURCE_RANGES && memcmp(element->key, frontend->key, key_len) == 0;
 }
 
+/* Clients remembered for one of the frontend's endpoint sets, and the asker among them. */
 struct client_search {
     uint8_t address[16];
     unsigned address_len;
-    uint32_t id, clients;
+    uint32_t ids[2], clients;
     struct text found;
 };
 
@@ -56,22 +57,27 @@ static void match_client(const struct element *element, void *context)
     struct client_search *search = context;
     uint32_t id;
     memcpy(&id, element->key + search->address_len + 4, sizeof(id));
-    if (id != search->id)
+    if (id != search->ids[0] && id != search->ids[1])
         return;
     search->clients++;
-    if (memcmp(element->key, search->address, search->address_len) == 0)
-        element_format(element, &search->found);
+    if (memcmp(element->key, search->address, search->address_len) != 0)
+        return;
+    text_add(&search->found, search->found.len ? ", " : "");
+    element_format(element, &search->found);
 }
 
 static int inspect_affinity(struct inspection *inspection, const struct entry *entry,
                             const struct frontend *frontend, const struct address *from, struct err *err)
 {
-    struct client_search search = {.address_len = field_len(FIELD_DADDR, frontend->family)};
+    struct affinity_ids *ids = &inspection->nftables->state.affinity_ids;
+    struct client_search search = {
+        .address_len = field_len(FIELD_DADDR, frontend->family),
+        .ids = {affinity_ids_get_frontend(ids, entry, frontend, false),
+                affinity_ids_get_frontend(ids, entry, frontend, frontend->short_circuits)},
+    };
     size_t len;
     if (from && address_family(from) == frontend->family)
         memcpy(search.address, address_wire(from, &len), search.address_len);
-    search.id =
-        affinity_ids_get(&inspection->nftables->state.affinity_ids, entry->port_names[frontend->port_index]);
     int code = readback_set(&inspection->nftables->kernel, frontend->family, SET_AFFINITY, match_client,
                             &search, err);
     if (code == 0) {

@@ -412,8 +412,8 @@ int kernel_watch_join(struct kernel *kernel, struct err *err)
     return 0;
 }
 
-int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct element *ret_blamed, bool *ret_disturbed,
-                          struct err *err)
+int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct element *ret_blamed,
+                          bool *ret_disturbed, struct err *err)
 {
     uint32_t before = 0, after = 0;
     *ret_disturbed = false;

@@ -22,11 +22,12 @@ int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generatio
 /* What the answers in bytes say about batch: 0, -errno as kernel_commit, -EPROTO when nothing answers its
  * last message. For fuzzing; never reads past len. */
 int kernel_parse_answers(struct batch *batch, const void *bytes, size_t len, struct element *ret_blamed);
-/* The same while nobody listens: for a listener the kernel describes every element of the commit, which doubles what a
- * small one costs. The generation tells whether somebody else committed in that moment: then *ret_disturbed, for it may
- * have been our table, and nobody heard. Without a joined watch it is kernel_commit. */
-int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct element *ret_blamed, bool *ret_disturbed,
-                          struct err *err);
+/* The same while nobody listens: for a listener the kernel describes every element of the commit, which
+ * doubles what a small one costs. The generation tells whether somebody else committed in that moment: then
+ * *ret_disturbed, for it may have been our table, and nobody heard. Without a joined watch it is
+ * kernel_commit. */
+int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct element *ret_blamed,
+                          bool *ret_disturbed, struct err *err);
 /* The ruleset generation: it moves with every commit by anybody in this namespace. */
 int kernel_generation(struct kernel *kernel, uint32_t *ret, struct err *err);
 

@@ -60,7 +60,7 @@ int nftables_commit(struct nftables *nftables, struct batch *batch, uint32_t gen
         batch_add_fault(batch);
     bool is_disturbed = false;
     int code = generation != 0 ? kernel_commit(&nftables->kernel, batch, generation, &blamed, err)
-                          : kernel_commit_unheard(&nftables->kernel, batch, &blamed, &is_disturbed, err);
+                               : kernel_commit_unheard(&nftables->kernel, batch, &blamed, &is_disturbed, err);
     result->was_disturbed |= is_disturbed;
     if (code < 0) {
         nftables->is_known = false;

@@ -182,9 +182,25 @@ static void build_source_guarded(struct builder *builder, struct chain *chain)
          VALUE_VERDICT(SET_SOURCE_GUARDED_VERDICTS));
 }
 
-static void build_learn(struct builder *builder, struct chain *chain)
+/* Those whom dispatch sends past externalTrafficPolicy Local are remembered for the set that they use. */
+static void add_shortcut_learns(struct builder *builder, const struct statement *from)
 {
+    RULE(builder, NULL, *from, LOOKUP_VALUE(SET_SHORTCUT_AFFINITY_IDS, ORIGINAL_FRONTEND),
+         VALUE_VERDICT(SET_AFFINITY_LEARNS));
+    RULE(builder, NULL, *from, IN_SET(SET_NODE_IPS, {FIELD_ORIGINAL_DADDR}),
+         LOOKUP_VALUE(SET_NODE_SHORTCUT_AFFINITY_IDS, ORIGINAL_NODE_PORT),
+         VALUE_VERDICT(SET_AFFINITY_LEARNS));
+}
+
+static void build_learn(struct builder *builder, struct chain *chain, const struct node_view *view,
+                        enum family family)
+{
+    const struct statement from_this_node = SIMPLE(STATEMENT_FROM_THIS_NODE);
+    struct statement from_pod;
     chain_init(builder, chain, "learn");
+    if (local_statement(view, family, false, &from_pod))
+        add_shortcut_learns(builder, &from_pod);
+    add_shortcut_learns(builder, &from_this_node);
     RULE(builder, NULL, LOOKUP_VALUE(SET_AFFINITY_IDS, ORIGINAL_FRONTEND),
          VALUE_VERDICT(SET_AFFINITY_LEARNS));
     RULE(builder, NULL, IN_SET(SET_NODE_IPS, {FIELD_ORIGINAL_DADDR}),
@@ -221,7 +237,7 @@ struct chain_list rules_build_fixed(enum family family, const struct node_view *
     n += 3;
     build_source_guarded(&builder, &list[n++]);
     build_source(&builder, &list[n++]);
-    build_learn(&builder, &list[n++]);
+    build_learn(&builder, &list[n++], view, family);
     build_base(&builder, &list[n++], "nat-prerouting", HOOK_PREROUTING, NAT_DESTINATION_PRIORITY);
     RULE(&builder, NULL, GOTO("dispatch"));
     build_base(&builder, &list[n++], "nat-output", HOOK_OUTPUT, NAT_DESTINATION_PRIORITY);
@@ -289,10 +305,16 @@ struct chain rules_build_pick(uint32_t value, bool for_node_port, struct arena *
     if (value & VALUE_AFFINITY) {
         const struct statement remembered = {
             .kind = STATEMENT_DNAT, .set = SET_AFFINITY, .key = {FIELD_SADDR, FIELD_PROTOCOL, FIELD_VALUE}};
+        bool is_shortcut = value & VALUE_SHORTCUT;
         if (for_node_port)
-            RULE(&builder, NULL, LOOKUP_VALUE(SET_NODE_AFFINITY_IDS, NODE_PORT), remembered);
+            RULE(
+                &builder, NULL,
+                LOOKUP_VALUE(is_shortcut ? SET_NODE_SHORTCUT_AFFINITY_IDS : SET_NODE_AFFINITY_IDS, NODE_PORT),
+                remembered);
         else
-            RULE(&builder, NULL, LOOKUP_VALUE(SET_AFFINITY_IDS, FRONTEND), remembered);
+            RULE(&builder, NULL,
+                 LOOKUP_VALUE(is_shortcut ? SET_SHORTCUT_AFFINITY_IDS : SET_AFFINITY_IDS, FRONTEND),
+                 remembered);
     }
     RULE(&builder, NULL, pick);
     RULE(&builder, NULL, SIMPLE(STATEMENT_DROP));

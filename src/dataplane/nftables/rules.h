@@ -80,8 +80,8 @@ struct chain_list rules_build_fixed(enum family family, const struct node_view *
 const char *rules_value_chain(uint32_t value, bool for_node_port, char name[CHAIN_NAME_MAX]);
 /* The chain which decides about the source of value's connections; NULL: they keep theirs. */
 const char *rules_value_source_chain(uint32_t value);
-/* A new chain that looks into the endpoints makes the kernel check every endpoint against it (nf_tables_bind_set), 8 ms
- * at 100,000. So the chains for the usual counts are always there. */
+/* A new chain that looks into the endpoints makes the kernel check every endpoint against it
+ * (nf_tables_bind_set), 8 ms at 100,000. So the chains for the usual counts are always there. */
 #define RESERVED_PICKS 16
 /* True when value's chain is one of those. */
 bool rules_is_reserved_pick(uint32_t value, bool for_node_port);

@@ -32,6 +32,8 @@ static const struct set_schema schemas[SET_COUNT] = {
     [SET_SOURCE_RANGES] = {"source-ranges", {FRONTEND, FIELD_SADDR}, DATA_NONE, .is_interval = true},
     [SET_AFFINITY_IDS] = {"affinity-ids", {FRONTEND}, VALUES},
     [SET_NODE_AFFINITY_IDS] = {"node-affinity-ids", {NODE_PORT}, VALUES, NODE},
+    [SET_SHORTCUT_AFFINITY_IDS] = {"shortcut-affinity-ids", {FRONTEND}, VALUES},
+    [SET_NODE_SHORTCUT_AFFINITY_IDS] = {"node-shortcut-affinity-ids", {NODE_PORT}, VALUES, NODE},
     [SET_AFFINITY_LEARNS] = {"affinity-learns", {FIELD_VALUE}, DATA_VERDICT},
     [SET_AFFINITY] = {"affinity",
                       {FIELD_SADDR, FIELD_PROTOCOL, FIELD_VALUE},

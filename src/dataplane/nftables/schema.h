@@ -28,17 +28,19 @@ enum set_id {
     SET_SOURCE_VERDICTS, /* value -> chain that decides about masquerading */
     SET_SOURCE_GUARDED_VERDICTS,
     SET_SOURCE_RANGES, /* frontend . source range */
-    SET_AFFINITY_IDS,  /* frontend -> number of the service port */
+    SET_AFFINITY_IDS,  /* frontend -> number of the endpoint set */
     SET_NODE_AFFINITY_IDS,
-    SET_AFFINITY_LEARNS, /* number of the service port -> chain that remembers */
-    SET_AFFINITY, /* source . protocol . number of the service port -> endpoint; filled by packets, with
+    SET_SHORTCUT_AFFINITY_IDS, /* the same for pods and the node itself, past externalTrafficPolicy Local */
+    SET_NODE_SHORTCUT_AFFINITY_IDS,
+    SET_AFFINITY_LEARNS, /* number of the endpoint set -> chain that remembers */
+    SET_AFFINITY, /* source . protocol . number of the endpoint set -> endpoint; filled by packets, with
                      time-outs */
     SET_CLUSTER_IPS,
     SET_NODE_IPS, /* addresses that node ports answer on */
     SET_HAIRPIN,  /* endpoint . endpoint */
     SET_SERVICE_CIDRS,
 };
-#define SET_COUNT 25
+#define SET_COUNT 27
 
 enum field {
     FIELD_NONE,

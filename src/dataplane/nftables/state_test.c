@@ -32,6 +32,7 @@ static void complain_of(const char *words, const struct element *element)
     fail_msg("%s: %s of %s", words, text_str(&text), set_schema(element->set)->name);
 }
 
+/* By type. Two levels have as many types at most: a message's and an element's. */
 static int take_attribute(const struct nlattr *attribute, void *context)
 {
     const struct nlattr **attributes = context;
@@ -47,30 +48,34 @@ static void copy(const struct nlattr *nest, void *to, size_t most)
     memcpy(to, mnl_attr_get_payload(value), mnl_attr_get_payload_len(value));
 }
 
-/* The elements of one segment's messages, with data where there is any. (A verdict is not looked at: it
- * follows from the key.) */
+/* With data where there is any. (A verdict is not looked at: it follows from the key.) */
+static void read_element(const struct nlattr *nest, enum family family, enum set_id set,
+                         struct element_list *ret)
+{
+    const struct nlattr *attributes[NFTA_SET_ELEM_MAX + 1] = {NULL};
+    struct element element = {.family = family, .set = set};
+    mnl_attr_parse_nested(nest, take_attribute, attributes);
+    copy(attributes[NFTA_SET_ELEM_KEY], element.key, sizeof(element.key));
+    if (attributes[NFTA_SET_ELEM_KEY_END])
+        copy(attributes[NFTA_SET_ELEM_KEY_END], element.key_end, sizeof(element.key_end));
+    if (attributes[NFTA_SET_ELEM_DATA] && set_schema(set)->data != DATA_VERDICT)
+        copy(attributes[NFTA_SET_ELEM_DATA], element.data, sizeof(element.data));
+    element_list_add(ret, &element);
+}
+
+/* The elements of all messages of a segment. */
 static void read_segment(const struct segment *segment, enum family family, enum set_id set,
                          struct element_list *ret)
 {
     int left = (int)segment->len;
     const struct nlmsghdr *message = (const void *)segment->data;
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-        const struct nlattr *list = NULL, *attribute, *nest;
-        mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) ==
-                                                                           NFTA_SET_ELEM_LIST_ELEMENTS) list =
-            attribute;
-        assert_non_null(list);
-        mnl_attr_for_each_nested(nest, list)
+        const struct nlattr *attributes[NFTA_SET_ELEM_MAX + 1] = {NULL}, *nest;
+        mnl_attr_parse(message, sizeof(struct nfgenmsg), take_attribute, attributes);
+        assert_non_null(attributes[NFTA_SET_ELEM_LIST_ELEMENTS]);
+        mnl_attr_for_each_nested(nest, attributes[NFTA_SET_ELEM_LIST_ELEMENTS])
         {
-            const struct nlattr *attributes[NFTA_SET_ELEM_MAX + 1] = {NULL};
-            struct element element = {.family = family, .set = set};
-            mnl_attr_parse_nested(nest, take_attribute, attributes);
-            copy(attributes[NFTA_SET_ELEM_KEY], element.key, sizeof(element.key));
-            if (attributes[NFTA_SET_ELEM_KEY_END])
-                copy(attributes[NFTA_SET_ELEM_KEY_END], element.key_end, sizeof(element.key_end));
-            if (attributes[NFTA_SET_ELEM_DATA] && set_schema(set)->data != DATA_VERDICT)
-                copy(attributes[NFTA_SET_ELEM_DATA], element.data, sizeof(element.data));
-            element_list_add(ret, &element);
+            read_element(nest, family, set, ret);
         }
     }
 }

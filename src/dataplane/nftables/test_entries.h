@@ -4,7 +4,8 @@
 #include "dataplane/nftables/elements.h"
 #include "store/test_objects.h"
 
-/* For slab_free. spec is the inside of the Service's spec; with ingress "" it has no status. The node is "here". */
+/* For slab_free. spec is the inside of the Service's spec; with ingress "" it has no status. The node is
+ * "here". */
 static inline struct entry *test_entry(const char *name, const char *spec, const char *ingress,
                                        const char *endpoints)
 {
