@@ -152,3 +152,33 @@ def test_no_affinity_between_ports(cluster, prober, lab):
         asked = [Question(client, "tcp", address, port, timeout_s=2.0) for port in (80, 81)]
         pairs.append(tuple(prober.run([prober.ask(question)])[0].pod for question in asked))
     assert any(one != two for one, two in pairs), pairs
+
+
+def test_affinity_keeps_to_the_set_of_the_policy(cluster, prober, lab):
+    """A client remembered for an endpoint elsewhere is nobody to a policy of Local, and the other way round."""
+    spec = {"sessionAffinity": "ClientIP", "internalTrafficPolicy": "Local", "externalIPs": ["198.51.100.77"]}
+    cluster.write("inside.yaml", manifests.simple("inside", lab.topology, ["10.96.2.25"], "a1 a2 b2 a3", spec=spec))
+    local = {pod for pod in ("a1", "b2") if lab.topology.pods[pod].node is lab.topology.pods["d1"].node}
+    assert local, "d1 has a neighbour among the endpoints"
+    for _ in range(5):
+        who(prober, "d1", "198.51.100.77")
+        assert who(prober, "d1", "10.96.2.25") in local
+
+
+def test_affinity_and_external_traffic_policy_local(cluster, prober, lab):
+    """An outside client that uses the cluster IP first still reaches the load-balancer address through n1's endpoint."""
+    spec = {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "externalTrafficPolicy": "Local",
+            "healthCheckNodePort": 32133}
+    cluster.write("outside.yaml", manifests.simple("outside", lab.topology, ["10.96.2.26"], "a1 a2 a3", spec=spec,
+                                                   vips=["198.51.100.78"]))
+    for _ in range(5):
+        for _ in range(3):
+            asked = Question("client", "tcp", "10.96.2.26", 80, via="n1", timeout_s=2.0)
+            assert prober.run([prober.ask(asked)])[0].kind == "served"
+        asked = Question("client", "tcp", "198.51.100.78", 80, via="n1", timeout_s=2.0)
+        answer = prober.run([prober.ask(asked)])[0]
+        assert (answer.kind, answer.pod) == ("served", "a1"), answer
+        pod = who(prober, "d1", "198.51.100.78")
+        assert {who(prober, "d1", "198.51.100.78") for _ in range(5)} == {pod}
+        for node in lab.topology.nodes:
+            lab.namespace(node).run(["nft", "flush", "map", "ip", "fairlead", "affinity"])
