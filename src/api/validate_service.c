@@ -114,9 +114,23 @@ static void check_port(struct faults *faults, const struct path *path, const Cor
         check_qualified_name(faults, path_field(path, "appProtocol"), port->appprotocol);
 }
 
+/* Ours, for every size from outside has a cap: each port is served at each address. */
+#define FRONTENDS_MAX 16384
+
+static void check_frontend_count(struct faults *faults, const Core__ServiceSpec *spec)
+{
+    size_t addresses = spec->n_clusterips + spec->n_externalips + 1;
+    if (spec->n_ports * addresses <= FRONTENDS_MAX)
+        return;
+    const char *detail = arena_printf(faults->arena, "%zu ports at %zu addresses are more than %u frontends",
+                                      spec->n_ports, addresses, FRONTENDS_MAX);
+    fault_forbidden(faults, path_field(spec_path, "ports"), detail);
+}
+
 static void check_ports(struct faults *faults, const Core__ServiceSpec *spec)
 {
     const struct path *path = path_field(spec_path, "ports");
+    check_frontend_count(faults, spec);
     const char **names = arena_array(faults->arena, const char *, spec->n_ports);
     for (size_t i = 0; i < spec->n_ports; i++)
         names[i] = is_set(spec->ports[i]->name) ? spec->ports[i]->name : NULL;

@@ -140,7 +140,8 @@ static void repair_soon(struct standalone *standalone)
     bool is_repeated = standalone->repaired_ms && now_ms - standalone->repaired_ms < 1000;
     standalone->repaired_ms = now_ms;
     standalone->sync.needs_load = true;
-    uv_timer_start(&standalone->retry, on_retry, is_repeated ? DISTURBED_AGAIN_DELAY_MS : DISTURBED_DELAY_MS, 0);
+    uv_timer_start(&standalone->retry, on_retry, is_repeated ? DISTURBED_AGAIN_DELAY_MS : DISTURBED_DELAY_MS,
+                   0);
 }
 
 /* The dataplane makes the descriptor with its first load. */
@@ -329,17 +330,25 @@ static int open_web(struct standalone *standalone, struct err *err)
     return web_open(&standalone->web, &standalone->loop, &config, err);
 }
 
-static void init_handles(struct standalone *standalone)
+/* Needs some descriptors, which a small limit may not leave. */
+static int init_handles(struct standalone *standalone, struct err *err)
 {
-    uv_loop_init(&standalone->loop);
+    int code = uv_loop_init(&standalone->loop);
+    if (code < 0)
+        return err_set(err, -code, "cannot start the event loop: %s", uv_strerror(code));
+    standalone->has_loop = true;
     uv_timer_init(&standalone->loop, &standalone->retry);
     uv_timer_init(&standalone->loop, &standalone->collector);
-    uv_signal_init(&standalone->loop, &standalone->terminate);
-    uv_signal_init(&standalone->loop, &standalone->interrupt);
     standalone->retry.data = standalone->collector.data = standalone;
+    code = uv_signal_init(&standalone->loop, &standalone->terminate);
+    if (code == 0)
+        code = uv_signal_init(&standalone->loop, &standalone->interrupt);
+    if (code < 0)
+        return err_set(err, -code, "cannot watch for signals: %s", uv_strerror(code));
     standalone->terminate.data = standalone->interrupt.data = standalone;
     uv_signal_start(&standalone->terminate, on_signal, SIGTERM);
     uv_signal_start(&standalone->interrupt, on_signal, SIGINT);
+    return 0;
 }
 
 /* Everything above the options, lowest first; what was opened is closed by close_all. */
@@ -390,9 +399,11 @@ static void close_all(struct standalone *standalone)
     web_close(standalone->web);
     control_close(standalone->control);
     service_health_free(standalone->service_health);
-    uv_walk(&standalone->loop, on_walk, NULL);
-    uv_run(&standalone->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&standalone->loop);
+    if (standalone->has_loop) {
+        uv_walk(&standalone->loop, on_walk, NULL);
+        uv_run(&standalone->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&standalone->loop);
+    }
     if (standalone->sync.store)
         sync_done(&standalone->sync);
     if (standalone->dataplane)
@@ -450,11 +461,12 @@ int standalone_main(int argc, char *const *argv)
     }
     log_set_level(standalone.options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     standalone.store = store_new();
-    init_handles(&standalone);
     metrics_init(&standalone.metrics);
     standalone.started_ns = web_now().wall_ns;
     health_init(&standalone.health, standalone.options.sync_period_ms);
-    int code = standalone.options.dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
+    int code = init_handles(&standalone, &err);
+    if (code == 0)
+        code = standalone.options.dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
     if (code < 0) {
         log_error("%s", err.text);
         standalone.exit_status = 1;

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/slab.h"
+#include "forwarding/describe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,14 +55,14 @@ static void on_claim_lost(void *context, const struct frontend *frontend, const 
                           const char *winner)
 {
     struct sync *sync = context;
-    char address[ADDRESS_TEXT_MAX] = "port", sentence[1024];
+    char sentence[1024];
     if (!sync->report)
         return;
-    if (frontend->kind != FRONTEND_NODE_PORT)
-        address_format(&frontend->address, address);
-    snprintf(sentence, sizeof(sentence), "Service %s: %s %s %u/%s is served by Service %s, which has it too",
-             owner, frontend_kind_name(frontend->kind), address, frontend->port,
-             protocol_name(frontend->protocol), winner);
+    struct text address = {0};
+    describe_frontend_address(frontend, &address);
+    snprintf(sentence, sizeof(sentence), "Service %s: %s %s is served by Service %s, which has it too", owner,
+             frontend_kind_name(frontend->kind), text_str(&address), winner);
+    text_done(&address);
     sync->report(sync->context, sentence);
 }
 
@@ -137,8 +138,8 @@ static void count_empty_locals(struct sync *sync, const struct entry *entry, int
     }
 }
 
-/* What was planned is in force. After a failure it stays planned, so that the turn that succeeds at last knows
- * what was in force before: conntrack has to forget the difference. */
+/* What was planned is in force. After a failure it stays planned, so that the turn that succeeds at last
+ * knows what was in force before: conntrack has to forget the difference. */
 static void settle(struct sync *sync)
 {
     for (size_t i = 0; i < sync->planned_count; i++) {

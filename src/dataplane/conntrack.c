@@ -153,6 +153,45 @@ static uint32_t delete_stale(struct reconciler *reconciler)
     return deleted;
 }
 
+static bool same_backends(const struct backend_set *a, const struct backend_set *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->list[i].port != b->list[i].port || address_cmp(&a->list[i].address, &b->list[i].address) != 0)
+            return false;
+    return true;
+}
+
+static bool has_udp(const struct entry *entry)
+{
+    return entry && entry->serving_count > 0;
+}
+
+/* Who serves which UDP frontend did not change: nobody's flow is stale by it. Listing a machine's conntrack
+ * table is not for nothing. */
+static bool is_same_for_udp(const struct entry *old, const struct entry *next)
+{
+    if (!has_udp(old) && !has_udp(next))
+        return true;
+    if (!old || !next || old->serving_count != next->serving_count ||
+        old->frontend_count != next->frontend_count)
+        return false;
+    for (uint32_t i = 0; i < old->serving_count; i++)
+        if (old->serving[i].family != next->serving[i].family ||
+            old->serving[i].port_index != next->serving[i].port_index ||
+            !same_backends(&old->serving[i].backends, &next->serving[i].backends))
+            return false;
+    for (uint32_t i = 0; i < old->frontend_count; i++) {
+        const struct frontend *a = &old->frontends[i], *b = &next->frontends[i];
+        if (a->kind != b->kind || a->port != b->port || a->protocol != b->protocol ||
+            a->port_index != b->port_index || a->is_shadowed != b->is_shadowed ||
+            address_cmp(&a->address, &b->address) != 0)
+            return false;
+    }
+    return true;
+}
+
 int conntrack_reconcile(const struct dataplane_change *changes, size_t count,
                         const struct dataplane_node *node, struct conntrack_result *ret, struct err *err)
 {
@@ -161,9 +200,11 @@ int conntrack_reconcile(const struct dataplane_change *changes, size_t count,
     for (int family = 0; family < FAMILY_COUNT && code == 0; family++) {
         struct reconciler reconciler = {.node = node, .family = (enum family)family};
         for (size_t i = 0; i < count; i++)
-            add_targets(&reconciler, changes[i].old, true);
+            if (!is_same_for_udp(changes[i].old, changes[i].next))
+                add_targets(&reconciler, changes[i].old, true);
         for (size_t i = 0; i < count; i++)
-            add_targets(&reconciler, changes[i].next, false);
+            if (!is_same_for_udp(changes[i].old, changes[i].next))
+                add_targets(&reconciler, changes[i].next, false);
         if (reconciler.targets) {
             result.was_needed = true;
             code = dump(&reconciler, err);

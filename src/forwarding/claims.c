@@ -17,6 +17,7 @@ struct claim {
     struct claim_key key;
     const char **owners; /* sorted; the first one serves */
     uint32_t count;
+    uint32_t update;  /* the last update that put an owner in */
     const char *only; /* the storage of owners while there is one: nearly always */
     UT_hash_handle hh;
 };
@@ -83,23 +84,12 @@ static void remove_owner(struct claims *claims, struct claim *claim, const char 
     slab_free(claim);
 }
 
-static bool entry_claims(const struct entry *entry, const struct frontend *frontend)
-{
-    struct claim_key key = key_of(frontend);
-    for (uint32_t i = 0; entry && i < entry->frontend_count; i++) {
-        struct claim_key other = key_of(&entry->frontends[i]);
-        if (memcmp(&key, &other, sizeof(key)) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void withdraw(struct claims *claims, const char *owner, const struct frontend *frontend,
                      claims_moved_fn *moved, void *context)
 {
     struct claim *claim = find(claims, frontend);
-    if (!claim)
-        return;
+    if (!claim || claim->update == claims->updates)
+        return; /* the owner has just claimed it again */
     const char *heir = claim->count > 1 && strcmp(claim->owners[0], owner) == 0 ? claim->owners[1] : NULL;
     remove_owner(claims, claim, owner);
     if (heir)
@@ -117,6 +107,7 @@ static void put_in(struct claims *claims, const char *owner, struct frontend *fr
     }
     const char *before = claim->count ? claim->owners[0] : NULL;
     add_owner(claim, owner);
+    claim->update = claims->updates;
     frontend->is_shadowed = claim->owners[0] != owner && strcmp(claim->owners[0], owner) != 0;
     if (frontend->is_shadowed) {
         claims->shadowed++;
@@ -129,13 +120,13 @@ static void put_in(struct claims *claims, const char *owner, struct frontend *fr
 void claims_update(struct claims *claims, const char *owner, const struct entry *old, struct entry *next,
                    claims_moved_fn *moved, claims_lost_fn *lost, void *context)
 {
-    for (uint32_t i = 0; old && i < old->frontend_count; i++) {
+    claims->updates++;
+    for (uint32_t i = 0; old && i < old->frontend_count; i++)
         claims->shadowed -= old->frontends[i].is_shadowed;
-        if (!entry_claims(next, &old->frontends[i]))
-            withdraw(claims, owner, &old->frontends[i], moved, context);
-    }
     for (uint32_t i = 0; next && i < next->frontend_count; i++)
         put_in(claims, owner, &next->frontends[i], moved, lost, context);
+    for (uint32_t i = 0; old && i < old->frontend_count; i++)
+        withdraw(claims, owner, &old->frontends[i], moved, context);
 }
 
 void claims_done(struct claims *claims)

@@ -9,6 +9,7 @@ struct claim;
 struct claims {
     struct claim *by_key;
     uint32_t shadowed; /* frontends that lost, now */
+    uint32_t updates;
 };
 
 /* owner is the service's "namespace/name", and outlives its claims. */

@@ -87,15 +87,21 @@ static bool has_address(const struct address *list, uint32_t count, const struct
     return false;
 }
 
-/* A port has one frontend for each of its addresses, so one of an earlier kind stands for all. */
-static bool has_frontend(const struct draft *draft, uint32_t port_index, const struct address *address)
+struct address_group {
+    enum frontend_kind kind;
+    const struct address *list;
+    uint32_t count;
+};
+
+/* A port has one frontend for each address, so one of an earlier kind, or earlier in its list, stands for
+ * all. */
+static bool is_repeated(const struct address_group *groups, size_t group, uint32_t at)
 {
-    for (uint32_t i = draft->entry.frontend_count; i-- > 0;) {
-        const struct frontend *frontend = &draft->entry.frontends[i];
-        if (frontend->port_index == port_index && address_cmp(&frontend->address, address) == 0)
+    const struct address *address = &groups[group].list[at];
+    for (size_t g = 0; g < group; g++)
+        if (has_address(groups[g].list, groups[g].count, address))
             return true;
-    }
-    return false;
+    return has_address(groups[group].list, at, address);
 }
 
 static void add_frontends(struct draft *draft, const struct port_sets *sets, uint32_t port_index,
@@ -105,11 +111,7 @@ static void add_frontends(struct draft *draft, const struct port_sets *sets, uin
     const struct service_port *port = &service->ports[port_index];
     struct frontend frontend = {
         .family = family, .port = port->port, .protocol = port->protocol, .port_index = port_index};
-    const struct {
-        enum frontend_kind kind;
-        const struct address *list;
-        uint32_t count;
-    } groups[] = {
+    const struct address_group groups[] = {
         {FRONTEND_CLUSTER_IP, service->cluster_ips, service->cluster_ip_count},
         /* Before the external IPs, so that one which repeats a VIP does not lead past its source ranges. */
         {FRONTEND_LOAD_BALANCER, service->vips, service->vip_count},
@@ -117,8 +119,7 @@ static void add_frontends(struct draft *draft, const struct port_sets *sets, uin
     };
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
         for (uint32_t i = 0; i < groups[g].count; i++) {
-            if (address_family(&groups[g].list[i]) != family ||
-                has_frontend(draft, port_index, &groups[g].list[i]))
+            if (address_family(&groups[g].list[i]) != family || is_repeated(groups, g, i))
                 continue;
             frontend.kind = groups[g].kind;
             frontend.address = groups[g].list[i];
@@ -136,7 +137,7 @@ static void add_frontends(struct draft *draft, const struct port_sets *sets, uin
 }
 
 /* An endpoint on another node never meets its own traffic here; one without a node might. The hairpin list
- * repeats addresses over ports; entry_pack drops the repeats. */
+ * repeats addresses over ports; sort_unique drops the repeats. */
 static void add_hairpins(struct draft *draft, const struct selection *selection)
 {
     for (uint32_t i = 0; i < selection->count; i++) {

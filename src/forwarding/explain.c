@@ -289,10 +289,17 @@ static void explain_verdict(struct explainer *explainer, const struct explain_an
     if (set->count == 0)
         text_add(ret, "verdict: DROPPED, there are endpoints but the policy leaves none on this node\n");
     else
-        text_printf(ret, "verdict: FORWARDED to one of %u endpoint%s%s\n", set->count,
-                    set->count == 1 ? "" : "s",
-                    frontend->affinity_seconds ? ", the one that the client had before if it is still there"
-                                               : ", each with the same chance");
+        text_printf(ret, "verdict: FORWARDED to ");
+    if (set->count == 1)
+        text_add(ret, "the one endpoint\n");
+    else if (set->count > 1 && frontend->affinity_seconds)
+        text_printf(ret,
+                    "the endpoint that the client had before if it is still in, else to one of %u, each with "
+                    "the same "
+                    "chance\n",
+                    set->count);
+    else if (set->count > 1)
+        text_printf(ret, "one of %u endpoints, each with the same chance\n", set->count);
 }
 
 void explain_write(const struct explain_world *world, const struct explain_question *question,

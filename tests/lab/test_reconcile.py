@@ -184,6 +184,17 @@ def test_every_name_can_be_typed(node):
 
 
 @only_nftables
+def test_dormant_table(node, lab):
+    """A table that somebody puts to sleep is woken."""
+    def is_dormant():
+        return "dormant" in node.nft("list", "table", "ip", "fairlead").stdout
+    before = node.table()
+    node.namespace.run(["nft", "-f", "-"], input="add table ip fairlead { flags dormant; }")
+    wait_until(lambda: not is_dormant(), RESTORED_S, "awake again")
+    restored(node, before, "a dormant table")
+
+
+@only_nftables
 def test_flushed_ruleset(node, lab):
     """`nft flush ruleset` takes everything; ours comes back."""
     before = node.table()

@@ -255,9 +255,9 @@ static void a_frontend_passes_from_one_service_to_another(void **state)
     turn(fixture, 0, "sync +a ~b; "); /* both in one transaction */
     assert_non_null(strstr(recorder_find(fixture->recorder.now, "default/b"), "shadowed 1"));
     assert_null(strstr(recorder_find(fixture->recorder.now, "default/a"), "shadowed 1"));
-    assert_non_null(strstr(fixture->reports.data,
-                           "Service default/b: node port port 30080/TCP is served by Service "
-                           "default/a"));
+    assert_string_equal(fixture->reports.data,
+                        "Service default/b: node port 30080/TCP (IPv4) is served by Service "
+                        "default/a, which has it too\n");
     assert_int_equal(fixture->sync.claims.shadowed, 1);
     store_service_remove(fixture->store, "default", "a");
     turn(fixture, 0, "sync -a ~b; ");

@@ -79,7 +79,10 @@ static void table_message(struct batch *batch, struct segment *segment, uint16_t
 
 void batch_add_table(struct batch *batch, enum family family)
 {
-    table_message(batch, &batch->head, NFT_MSG_NEWTABLE, family, NLM_F_CREATE);
+    struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_NEWTABLE, family, NLM_F_CREATE);
+    mnl_attr_put_strz(message, NFTA_TABLE_NAME, TABLE_NAME);
+    mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0); /* wakes a table that somebody made dormant */
+    message_end(&batch->head, message);
 }
 
 void batch_delete_table(struct batch *batch, enum family family)

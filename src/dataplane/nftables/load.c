@@ -148,7 +148,7 @@ static bool structure_matches(struct loader *loader, enum family family)
 {
     const struct kernel_table *table = &loader->tables[family];
     struct arena *scratch = &loader->nftables->scratch;
-    if (!table->is_there || !sets_match(loader, family))
+    if (!table->is_there || table->flags != 0 || !sets_match(loader, family))
         return false;
     arena_reset(scratch);
     uint32_t wanted = 0;

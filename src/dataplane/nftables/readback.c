@@ -77,8 +77,11 @@ static struct nlmsghdr *request_of(char *buffer, uint16_t type, enum family fami
 
 static int visit_table(const struct nlmsghdr *message, void *context)
 {
-    (void)message;
-    ((struct reader *)context)->table->is_there = true;
+    struct kernel_table *table = ((struct reader *)context)->table;
+    const struct nlattr *attributes[ATTRIBUTES_MAX];
+    message_attributes(message, attributes);
+    table->is_there = true;
+    table->flags = number_of(attributes[NFTA_TABLE_FLAGS]);
     return 0;
 }
 

@@ -27,6 +27,7 @@ struct kernel_set {
 /* In the arena. */
 struct kernel_table {
     bool is_there;
+    uint32_t flags; /* NFT_TABLE_F_*: we make it with none; a dormant table is deaf */
     struct kernel_chain *chains;
     struct kernel_set *sets;
     uint32_t chain_count, set_count;

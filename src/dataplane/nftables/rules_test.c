@@ -69,7 +69,8 @@ static void picks_end_in_a_drop(void **state)
     expect_rules(
         &chain, FAMILY_IPV4,
         "\tchain node-shortcut-affine-2 {\n"
-        "\t\tmeta priority set meta l4proto . th dport map @node-affinity-ids dnat to ip saddr . meta "
+        "\t\tmeta priority set meta l4proto . th dport map @node-shortcut-affinity-ids dnat to ip saddr . "
+        "meta "
         "l4proto . meta priority map @affinity\n"
         "\t\tdnat to meta l4proto . th dport . numgen random mod 2 offset 65536 map @node-endpoints\n"
         "\t\tdrop\n"
