@@ -6,11 +6,14 @@
 #include "dataplane/conntrack.h"
 #include "forwarding/describe.h"
 #include "store/convert.h"
+#include "sys/single.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define DISTURBED_AGAIN_DELAY_MS 500
 #define DISTURBED_DELAY_MS 50 /* lets a foreign `nft flush ruleset` finish before the repair */
@@ -330,10 +333,24 @@ static int open_web(struct standalone *standalone, struct err *err)
     return web_open(&standalone->web, &standalone->loop, &config, err);
 }
 
-/* Needs some descriptors, which a small limit may not leave. */
+#define DESCRIPTORS_MIN 64
+
+/* libuv ends the process where it cannot have its descriptors: look first. */
+static int check_descriptors(struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_MIN)
+        return 0;
+    return err_set(err, EMFILE, "the limit of open files is %llu, at least %d are needed (ulimit -n)",
+                   (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
+}
+
 static int init_handles(struct standalone *standalone, struct err *err)
 {
-    int code = uv_loop_init(&standalone->loop);
+    int code = check_descriptors(err);
+    if (code < 0)
+        return code;
+    code = uv_loop_init(&standalone->loop);
     if (code < 0)
         return err_set(err, -code, "cannot start the event loop: %s", uv_strerror(code));
     standalone->has_loop = true;
@@ -355,7 +372,9 @@ static int init_handles(struct standalone *standalone, struct err *err)
 static int open_all(struct standalone *standalone, struct err *err)
 {
     const struct options *options = &standalone->options;
-    int code = nftables_dataplane.probe(err);
+    int code = single_claim("fairlead", &standalone->claim_fd, err);
+    if (code == 0)
+        code = nftables_dataplane.probe(err);
     if (code == 0)
         code = nftables_dataplane.open(&standalone->dataplane, err);
     if (code == 0)
@@ -408,6 +427,8 @@ static void close_all(struct standalone *standalone)
         sync_done(&standalone->sync);
     if (standalone->dataplane)
         standalone->dataplane->ops->close(standalone->dataplane);
+    if (standalone->claim_fd > 0)
+        close(standalone->claim_fd);
     free(standalone->interfaces.list);
     store_free(standalone->store);
 }

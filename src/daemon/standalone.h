@@ -29,6 +29,7 @@ struct standalone {
     uv_signal_t terminate, interrupt;
     uint64_t repaired_ms; /* loop time of the last repair; 0: none */
     int64_t started_ns;
+    int claim_fd; /* this network namespace is ours */
     bool is_ending, has_loop;
     int exit_status;
 };

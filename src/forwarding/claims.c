@@ -13,12 +13,17 @@ struct claim_key {
     uint8_t protocol, family;
 };
 
+struct claimant {
+    const char *name;
+    enum frontend_kind kind;
+};
+
 struct claim {
     struct claim_key key;
-    const char **owners; /* sorted; the first one serves */
+    struct claimant *owners; /* sorted; the first one serves */
     uint32_t count;
-    uint32_t update;  /* the last update that put an owner in */
-    const char *only; /* the storage of owners while there is one: nearly always */
+    uint32_t update;      /* the last update that put an owner in */
+    struct claimant only; /* the storage of owners while there is one: nearly always */
     UT_hash_handle hh;
 };
 
@@ -44,39 +49,60 @@ static struct claim *find(const struct claims *claims, const struct frontend *fr
 const char *claims_winner(const struct claims *claims, const struct frontend *frontend)
 {
     const struct claim *claim = find(claims, frontend);
-    return claim ? claim->owners[0] : NULL;
+    return claim ? claim->owners[0].name : NULL;
 }
 
-static void add_owner(struct claim *claim, const char *owner)
+/* Its own cluster IP is not taken from a service by another's external IP; after that the name decides. */
+static int claimant_cmp(const struct claimant *a, const struct claimant *b)
+{
+    return a->kind != b->kind ? (int)a->kind - (int)b->kind : strcmp(a->name, b->name);
+}
+
+static uint32_t find_owner(const struct claim *claim, const char *owner)
 {
     uint32_t at = 0;
-    while (at < claim->count && strcmp(claim->owners[at], owner) < 0)
+    while (at < claim->count && strcmp(claim->owners[at].name, owner) != 0)
         at++;
-    if (at < claim->count && strcmp(claim->owners[at], owner) == 0)
+    return at;
+}
+
+static void take_out(struct claim *claim, uint32_t at)
+{
+    memmove(claim->owners + at, claim->owners + at + 1, (claim->count - at - 1) * sizeof(*claim->owners));
+    claim->count--;
+}
+
+static void add_owner(struct claim *claim, const char *owner, enum frontend_kind kind)
+{
+    const struct claimant fresh = {.name = owner, .kind = kind};
+    uint32_t at = find_owner(claim, owner);
+    if (at < claim->count && claim->owners[at].kind == kind)
         return;
-    if (claim->count == 0) {
+    if (at < claim->count)
+        take_out(claim, at);
+    if (claim->count == 0 && !claim->owners) {
         claim->owners = &claim->only;
-    } else {
-        const char **owners = xcalloc(claim->count + 1, sizeof(*owners));
+    } else if (claim->count > 0) {
+        struct claimant *owners = xcalloc(claim->count + 1, sizeof(*owners));
         memcpy(owners, claim->owners, claim->count * sizeof(*owners));
         if (claim->owners != &claim->only)
             free(claim->owners);
         claim->owners = owners;
-        memmove(owners + at + 1, owners + at, (claim->count - at) * sizeof(*owners));
     }
-    claim->owners[at] = owner;
+    for (at = 0; at < claim->count && claimant_cmp(&claim->owners[at], &fresh) < 0;)
+        at++;
+    memmove(claim->owners + at + 1, claim->owners + at, (claim->count - at) * sizeof(*claim->owners));
+    claim->owners[at] = fresh;
     claim->count++;
 }
 
 static void remove_owner(struct claims *claims, struct claim *claim, const char *owner)
 {
-    uint32_t at = 0;
-    while (at < claim->count && strcmp(claim->owners[at], owner) != 0)
-        at++;
+    uint32_t at = find_owner(claim, owner);
     if (at == claim->count)
         return;
-    memmove(claim->owners + at, claim->owners + at + 1, (claim->count - at - 1) * sizeof(*claim->owners));
-    if (--claim->count > 0)
+    take_out(claim, at);
+    if (claim->count > 0)
         return;
     if (claim->owners != &claim->only)
         free(claim->owners);
@@ -90,7 +116,8 @@ static void withdraw(struct claims *claims, const char *owner, const struct fron
     struct claim *claim = find(claims, frontend);
     if (!claim || claim->update == claims->updates)
         return; /* the owner has just claimed it again */
-    const char *heir = claim->count > 1 && strcmp(claim->owners[0], owner) == 0 ? claim->owners[1] : NULL;
+    const char *heir =
+        claim->count > 1 && strcmp(claim->owners[0].name, owner) == 0 ? claim->owners[1].name : NULL;
     remove_owner(claims, claim, owner);
     if (heir)
         moved(context, heir);
@@ -105,16 +132,17 @@ static void put_in(struct claims *claims, const char *owner, struct frontend *fr
         claim->key = key_of(frontend);
         HASH_ADD(hh, claims->by_key, key, sizeof(claim->key), claim);
     }
-    const char *before = claim->count ? claim->owners[0] : NULL;
-    add_owner(claim, owner);
+    const char *before = claim->count ? claim->owners[0].name : NULL;
+    add_owner(claim, owner, frontend->kind);
     claim->update = claims->updates;
-    frontend->is_shadowed = claim->owners[0] != owner && strcmp(claim->owners[0], owner) != 0;
+    const char *winner = claim->owners[0].name;
+    frontend->is_shadowed = strcmp(winner, owner) != 0;
     if (frontend->is_shadowed) {
         claims->shadowed++;
-        lost(context, frontend, owner, claim->owners[0]);
-    } else if (before && strcmp(before, owner) != 0) {
-        moved(context, before);
+        lost(context, frontend, owner, winner);
     }
+    if (before && strcmp(before, winner) != 0)
+        moved(context, frontend->is_shadowed ? winner : before);
 }
 
 void claims_update(struct claims *claims, const char *owner, const struct entry *old, struct entry *next,

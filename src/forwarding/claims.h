@@ -3,7 +3,8 @@
 #include "forwarding/entry.h"
 
 /* Who serves a frontend that two services name (the same external IP and port, the same node port): the
- * service whose "namespace/name" sorts first. The others' frontends are shadowed until it gives way. */
+ * one whose own cluster IP it is, then the service whose "namespace/name" sorts first. The others' frontends
+ * are shadowed until it gives way. */
 
 struct claim;
 struct claims {
