@@ -206,6 +206,21 @@ static void test_foreign_verdict(void **state)
     repair(run);
 }
 
+/* A chain that comes in the same transaction as the first pointer to it is empty for a packet on its way. */
+static void test_new_chains_go_ahead(void **state)
+{
+    struct run *run = *state;
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    put_service(run, 0, 100, 0);
+    assert_int_equal(take_turn(run).dataplane.transactions, 2);
+    put_service(run, 0, 99, 0);
+    assert_int_equal(take_turn(run).dataplane.transactions, 2);
+    put_service(run, 0, 100, 0);
+    assert_int_equal(take_turn(run).dataplane.transactions, 1);
+    check_table(run);
+}
+
 struct applied {
     unsigned calls, with_old;
 };
@@ -319,12 +334,19 @@ static void test_garbage_waits_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_grows_within_its_room),           CASE(test_grows_beyond_its_room),
-        CASE(test_more_endpoints_than_slots),       CASE(test_rewrite_keeps_clients),
-        CASE(test_foreign_rule_with_anonymous_set), CASE(test_foreign_policy),
-        CASE(test_chain_at_another_priority),       CASE(test_foreign_verdict),
-        CASE(test_failed_change_is_told_later),     CASE(test_frontend_changes_hands),
-        CASE(test_garbage_waits_by_itself),         CASE(test_garbage_waits_again),
+        CASE(test_grows_within_its_room),
+        CASE(test_grows_beyond_its_room),
+        CASE(test_more_endpoints_than_slots),
+        CASE(test_rewrite_keeps_clients),
+        CASE(test_foreign_rule_with_anonymous_set),
+        CASE(test_foreign_policy),
+        CASE(test_chain_at_another_priority),
+        CASE(test_foreign_verdict),
+        CASE(test_failed_change_is_told_later),
+        CASE(test_frontend_changes_hands),
+        CASE(test_garbage_waits_by_itself),
+        CASE(test_garbage_waits_again),
+        CASE(test_new_chains_go_ahead),
     };
     if (!enter_namespace())
         return 77;

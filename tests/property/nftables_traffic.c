@@ -19,13 +19,14 @@
  * fail, and none may wait for a SYN to be sent again (a second). All on the loopback of a namespace of its
  * own; every endpoint answers at all times, so that whatever fails is the dataplane's doing. */
 
-#define ENDPOINTS 16
+#define ENDPOINTS 24 /* some counts have a chain at all times, others get theirs when they come up */
 #define CLIENTS 2
 #define LATE_NS 900000000
 
 static atomic_bool is_over;
 static atomic_ulong connections, failures, late;
 static struct sockaddr_in service_address;
+static int server_fd;
 
 static int64_t now_ns(void)
 {
@@ -55,18 +56,21 @@ static void set_loopback_up(void)
 static void *serve(void *unused)
 {
     (void)unused;
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8080)};
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4096) < 0)
-        end("listen");
     while (!atomic_load(&is_over)) {
-        int connection = accept(fd, NULL, NULL);
+        int connection = accept(server_fd, NULL, NULL);
         if (connection >= 0)
             close(connection);
     }
-    close(fd);
     return NULL;
+}
+
+static void listen_everywhere(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8080)};
+    server_fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (server_fd < 0 || bind(server_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(server_fd, 4096) < 0)
+        end("listen");
 }
 
 static void connect_once(void)
@@ -147,7 +151,7 @@ static bool change(struct churn *churn)
     }
     struct address cluster_ip;
     address_parse("127.1.0.1", &cluster_ip, NULL);
-    simple_put(churn->run->store, "s", &cluster_ip, dice_one_in(dice, 20) ? 60 : 0, churn->addresses, count);
+    simple_put(churn->run->store, "s", &cluster_ip, dice_one_in(dice, 3) ? 60 : 0, churn->addresses, count);
     return take_turn(churn) && collect_when_due(churn);
 }
 
@@ -156,8 +160,8 @@ static bool run_churn(struct churn *churn, double seconds)
     pthread_t server, clients[CLIENTS];
     int64_t end_ns = now_ns() + (int64_t)(seconds * 1e9);
     bool is_fine = change(churn);
+    listen_everywhere();
     pthread_create(&server, NULL, serve, NULL);
-    usleep(50000);
     for (int i = 0; i < CLIENTS; i++)
         pthread_create(&clients[i], NULL, hammer, NULL);
     while (is_fine && now_ns() < end_ns)
@@ -165,8 +169,9 @@ static bool run_churn(struct churn *churn, double seconds)
     atomic_store(&is_over, true);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(clients[i], NULL);
-    connect_once(); /* wakes the server */
+    shutdown(server_fd, SHUT_RDWR); /* wakes the server */
     pthread_join(server, NULL);
+    close(server_fd);
     return is_fine;
 }
 

@@ -57,6 +57,14 @@ bool batch_is_empty(const struct batch *batch)
     return batch->head.len + batch->tail.len == 0 && batch->element_adds + batch->element_deletes == 0;
 }
 
+void batch_split_head(struct batch *batch, struct batch *ret_head)
+{
+    batch_init(ret_head);
+    ret_head->head = batch->head;
+    ret_head->sequence = batch->sequence;
+    batch->head = (struct segment){0};
+}
+
 static struct nlmsghdr *message_begin(struct batch *batch, struct segment *segment, uint16_t type,
                                       enum family family, uint16_t flags)
 {

@@ -25,6 +25,8 @@ struct batch {
 void batch_init(struct batch *batch);
 void batch_done(struct batch *batch);
 bool batch_is_empty(const struct batch *batch);
+/* Moves what stands before the elements (tables, sets, new chains) into a batch of its own. */
+void batch_split_head(struct batch *batch, struct batch *ret_head);
 
 void batch_add_table(struct batch *batch, enum family family);
 void batch_delete_table(struct batch *batch, enum family family);

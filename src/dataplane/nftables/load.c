@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Full programming. One of two ways, each a single transaction:
+/* Full programming. One of three ways, each a single transaction:
  * - compare: chains and sets are as they should be and elements are few; read them all, write the difference;
- * - rewrite: flush and write everything, in one batch (the kernel shows packets the old or the new table,
- * never something between). Dumping a large set costs the kernel more than writing it, see reference
- * measurements in docs/decisions/0003-adoption.md. The affinity map is kept in both. */
+ * - refill: the same, but there are many; dumping a large set costs the kernel more than exchanging its
+ * content;
+ * - rewrite: chains or sets are missing, wrong or too small; everything is made anew.
+ * The affinity map is kept in all three. See docs/decisions/0003-adoption.md. */
 
 #define COMPARE_MAX 20000 /* elements */
 #define SIZE_MIN 1024
@@ -228,10 +229,8 @@ static void write_structure(struct loader *loader, enum family family)
         batch_add_rules(batch, family, &fixed.list[i]);
 }
 
-static int rewrite(struct loader *loader, struct dataplane_result *result, struct err *err)
+static int write_everything(struct loader *loader, struct dataplane_result *result, struct err *err)
 {
-    for (int family = 0; family < FAMILY_COUNT; family++)
-        write_structure(loader, (enum family)family);
     visit_wanted(loader, write_wanted);
     int code = kernel_generation(&loader->nftables->kernel, &loader->generation, err);
     if (code < 0)
@@ -239,6 +238,20 @@ static int rewrite(struct loader *loader, struct dataplane_result *result, struc
     loader->generation++;
     return nftables_commit(loader->nftables, &loader->batch, 0, loader->entries, loader->entry_count, result,
                            err);
+}
+
+static int rewrite(struct loader *loader, struct dataplane_result *result, struct err *err)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        write_structure(loader, (enum family)family);
+    return write_everything(loader, result, err);
+}
+
+static void keep_sizes(struct loader *loader, enum family family)
+{
+    for (uint32_t i = 0; i < loader->tables[family].set_count; i++)
+        loader->nftables->size[family][loader->tables[family].sets[i].id] =
+            loader->tables[family].sets[i].size;
 }
 
 static uint64_t identity_of(const struct element *element)
@@ -365,9 +378,7 @@ static int compare(struct loader *loader, uint32_t generation, struct dataplane_
         return code;
     visit_wanted(loader, write_missing);
     for (int family = 0; family < FAMILY_COUNT; family++)
-        for (uint32_t i = 0; i < loader->tables[family].set_count; i++)
-            loader->nftables->size[family][loader->tables[family].sets[i].id] =
-                loader->tables[family].sets[i].size;
+        keep_sizes(loader, (enum family)family);
     /* The generation makes it an exchange: nobody wrote between our reading and this. */
     loader->generation = generation + !batch_is_empty(&loader->batch);
     return nftables_commit(loader->nftables, &loader->batch, generation, loader->entries, loader->entry_count,
@@ -382,28 +393,42 @@ static void count_elements(const struct loader *loader)
             loader->nftables->count[family][set] = loader->needed[family][set];
 }
 
+/* Chains, rules and sets stay as they are; all elements are exchanged. A packet on its way keeps the rules
+ * that it began by and sees the sets of the moment, so it finds the old or the new element, never none. */
+static int refill(struct loader *loader, struct dataplane_result *result, struct err *err)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        keep_sizes(loader, (enum family)family);
+        for (int set = 0; set < SET_COUNT; set++)
+            if (set != SET_AFFINITY)
+                batch_flush_set(&loader->batch, (enum family)family, (enum set_id)set);
+    }
+    return write_everything(loader, result, err);
+}
+
 static int load(struct loader *loader, struct dataplane_result *result, struct err *err)
 {
     struct nftables *nftables = loader->nftables;
     uint32_t generation = 0;
     build_books(loader);
     int code = kernel_generation(&nftables->kernel, &generation, err);
-    bool can_compare = loader->total <= COMPARE_MAX;
+    bool is_sound = true;
     for (int family = 0; code == 0 && family < FAMILY_COUNT; family++) {
         code = readback_table(&nftables->kernel, (enum family)family, &loader->arena, &loader->tables[family],
                               err);
-        can_compare = can_compare && code == 0 && structure_matches(loader, (enum family)family);
+        is_sound = is_sound && code == 0 && structure_matches(loader, (enum family)family);
     }
     if (code < 0)
         return code;
-    if (can_compare)
+    if (is_sound && loader->total <= COMPARE_MAX) {
         code = compare(loader, generation, result, err);
-    if (can_compare && code != -ERESTART && code != -EINTR)
-        return code;
-    /* Where others commit all the time comparing may never come to its end. */
-    batch_done(&loader->batch);
-    batch_init(&loader->batch);
-    return rewrite(loader, result, err);
+        /* Where others commit all the time comparing may never come to its end. */
+        if (code != -ERESTART && code != -EINTR)
+            return code;
+        batch_done(&loader->batch);
+        batch_init(&loader->batch);
+    }
+    return is_sound ? refill(loader, result, err) : rewrite(loader, result, err);
 }
 
 int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node,

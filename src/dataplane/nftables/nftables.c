@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 /* Promise: load and sync change the kernel by transactions that happen whole or not at all. sync's
- * transaction makes the new state complete at once; slots that lost their last pointer are removed by a later
+ * transaction (before it another one, when it needs chains that are not there yet) makes the new state
+ * complete at once; slots that lost their last pointer are removed by a later
  * one (collect), because a packet that read the old count may be on its way to them. */
 
 #define COLLECT_DELAY_MS 10
@@ -161,6 +162,22 @@ static bool has_room(const struct nftables *nftables, const struct batch *batch)
     return true;
 }
 
+/* New chains go ahead, in a transaction of their own. A packet that began its way by the old generation
+ * follows a fresh verdict by that generation's rules (nf_tables_core.c reads the generation once a packet,
+ * the sets once a lookup), and a chain that came with the verdict has none there: the packet would fall
+ * through, not translated. One transaction later the chain stands in both generations. */
+static int commit_change(struct nftables *nftables, struct batch *batch, const struct entry *const *entries,
+                         size_t count, struct dataplane_result *result, struct err *err)
+{
+    struct batch chains;
+    batch_split_head(batch, &chains);
+    int code = nftables_commit(nftables, &chains, 0, entries, count, result, err);
+    if (code == 0)
+        code = nftables_commit(nftables, batch, 0, entries, count, result, err);
+    batch_done(&chains);
+    return code;
+}
+
 static int sync_changes(struct nftables *nftables, const struct dataplane_change *changes, size_t count,
                         const struct entry **entries, struct dataplane_result *result, struct err *err)
 {
@@ -176,7 +193,7 @@ static int sync_changes(struct nftables *nftables, const struct dataplane_change
     if (!has_room(nftables, &batch))
         code = err_set(err, EXFULL, "the table's sets have to grow");
     if (code == 0)
-        code = nftables_commit(nftables, &batch, 0, entries, entry_count, result, err);
+        code = commit_change(nftables, &batch, entries, entry_count, result, err);
     batch_done(&batch);
     nftables->is_known = code == 0;
     if (code < 0)
