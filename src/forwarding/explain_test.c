@@ -74,7 +74,7 @@ static const char *const objects[] = {
     WEB_SLICE("outer", HERE THERE),
     TEST_SERVICE("zoned", "clusterIP: 10.96.0.6, trafficDistribution: PreferClose, ports: [{port: 80}]"),
     WEB_SLICE("zoned", HINTED(1, "a") HINTED(2, "b")),
-    RANGED,
+    (RANGED),
     WEB_SLICE("ranged", HERE),
     TEST_SERVICE("address", "clusterIP: 10.96.0.9, externalIPs: [192.0.2.1], ports: [{port: 30081}]"),
     TEST_SERVICE("port", "type: NodePort, clusterIP: 10.96.0.10, ports: [{port: 80, nodePort: 30081}]"),
