@@ -22,6 +22,12 @@ struct free_piece {
 };
 
 static struct free_piece *free_lists[CLASSES];
+/* At the head of each slab, so that leak checkers find whose it is. */
+struct slab {
+    struct slab *next;
+};
+
+static struct slab *slabs;
 static char *slab;
 static size_t slab_left;
 
@@ -55,8 +61,11 @@ void *slab_alloc(size_t size)
     }
     size_t room = class * STEP;
     if (slab_left < room) {
-        slab = xmalloc(SLAB_SIZE);
-        slab_left = SLAB_SIZE;
+        struct slab *fresh = xmalloc(SLAB_SIZE);
+        fresh->next = slabs;
+        slabs = fresh;
+        slab = (char *)fresh + STEP;
+        slab_left = SLAB_SIZE - STEP;
     }
     struct head *head = (struct head *)slab;
     slab += room;

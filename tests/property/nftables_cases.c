@@ -221,6 +221,46 @@ static void test_new_chains_go_ahead(void **state)
     check_table(run);
 }
 
+/* A load leaves to the collector what packets may still be on their way to. */
+static void test_load_lets_linger(void **state)
+{
+    struct run *run = *state;
+    struct err err = {0};
+    put_service(run, 0, 30, 100);
+    take_turn(run);
+    put_service(run, 0, 3, 0);
+    take_turn(run);
+    run->sync.needs_load = true;
+    assert_int_equal(take_turn(run).dataplane.transactions, 0);
+    assert_true(run_collect_all(run, &err));
+    check_table(run);
+    run->sync.needs_load = true;
+    assert_int_equal(take_turn(run).dataplane.transactions, 0);
+    assert_int_equal(run->dataplane->ops->collect_delay_ms(run->dataplane), -1);
+    struct snapshot snapshot;
+    assert_int_equal(snapshot_take(&snapshot, &run->kernel, &err), 0);
+    for (uint32_t i = 0; i < snapshot.tables[FAMILY_IPV4].chain_count; i++) {
+        const char *name = snapshot.tables[FAMILY_IPV4].chains[i].name;
+        assert_true(strcmp(name, "affine-30") != 0 && strcmp(name, "learn-100") != 0);
+    }
+    snapshot_done(&snapshot);
+}
+
+/* A load that needs a new chain puts it in ahead, and leaves everything else where it is. */
+static void test_load_adds_what_is_missing(void **state)
+{
+    struct run *run = *state;
+    for (unsigned i = 0; i < 50; i++)
+        put_service(run, i, 3, 0);
+    take_turn(run);
+    put_service(run, 0, 30, 60);
+    run->sync.needs_load = true;
+    struct sync_result result = take_turn(run);
+    assert_int_equal(result.dataplane.transactions, 2);
+    assert_true(result.dataplane.element_adds < 100); /* of more than 250 */
+    check_table(run);
+}
+
 struct applied {
     unsigned calls, with_old;
 };
@@ -347,6 +387,8 @@ int main(void)
         CASE(test_garbage_waits_by_itself),
         CASE(test_garbage_waits_again),
         CASE(test_new_chains_go_ahead),
+        CASE(test_load_lets_linger),
+        CASE(test_load_adds_what_is_missing),
     };
     if (!enter_namespace())
         return 77;

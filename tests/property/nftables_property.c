@@ -128,6 +128,8 @@ static void step(struct sequence *sequence)
         world_change(&sequence->world, sequence->run.store);
     if (sequence->run.sync.is_programmed)
         maybe_damage(sequence);
+    if (dice_one_in(dice, 12))
+        run_restart(&sequence->run);
     if (dice_one_in(dice, 10))
         take_failing_turn(sequence);
     take_turn(sequence);

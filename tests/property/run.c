@@ -46,13 +46,26 @@ void run_init(struct run *run, struct world *world)
     run->sync.is_source_synced = true;
 }
 
-void run_done(struct run *run)
+static void close_all(struct run *run)
 {
-    struct err err = {0};
     sync_done(&run->sync);
     run->dataplane->ops->close(run->dataplane);
     kernel_close(&run->kernel);
     store_free(run->store);
+}
+
+void run_restart(struct run *run)
+{
+    struct world *world = run->world;
+    close_all(run);
+    run_init(run, world);
+    world_fill(world, run->store);
+}
+
+void run_done(struct run *run)
+{
+    struct err err = {0};
+    close_all(run);
     must(nftables_dataplane.cleanup(&err), &err);
 }
 

@@ -17,6 +17,8 @@ struct run {
 /* The functions below end the process with words when something fails that no property is about. */
 void run_init(struct run *run, struct world *world);
 void run_done(struct run *run);
+/* The daemon ends and comes again; the kernel's table stays. */
+void run_restart(struct run *run);
 /* Takes the next transaction but so many down. */
 void run_inject_failure(struct run *run, unsigned skip);
 void run_forget_failure(struct run *run);

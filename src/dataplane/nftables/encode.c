@@ -72,6 +72,22 @@ static struct nlmsghdr *message_begin(struct batch *batch, struct segment *segme
     return nftnl_nlmsg_build_hdr(at, type, nf_family(family), flags, batch->sequence++);
 }
 
+/* For what libnftnl fills: it leaves the padding behind strings as it was. */
+static struct nlmsghdr *clean_message_begin(struct batch *batch, uint16_t type, enum family family,
+                                            uint16_t flags)
+{
+    memset(segment_reserve(&batch->head, MESSAGE_MAX), 0, MESSAGE_MAX);
+    return message_begin(batch, &batch->head, type, family, flags);
+}
+
+/* With zeros as padding, which libmnl before 1.0.5 does not see to. */
+static void put_text(struct nlmsghdr *message, uint16_t type, const char *text)
+{
+    size_t last_word = strlen(text) & ~(size_t)(MNL_ALIGNTO - 1);
+    memset((char *)mnl_nlmsg_get_payload_tail(message) + MNL_ATTR_HDRLEN + last_word, 0, MNL_ALIGNTO);
+    mnl_attr_put_strz(message, type, text);
+}
+
 static void message_end(struct segment *segment, const struct nlmsghdr *message)
 {
     segment->len += MNL_ALIGN(message->nlmsg_len);
@@ -81,14 +97,14 @@ static void table_message(struct batch *batch, struct segment *segment, uint16_t
                           uint16_t flags)
 {
     struct nlmsghdr *message = message_begin(batch, segment, type, family, flags);
-    mnl_attr_put_strz(message, NFTA_TABLE_NAME, TABLE_NAME);
+    put_text(message, NFTA_TABLE_NAME, TABLE_NAME);
     message_end(segment, message);
 }
 
 void batch_add_table(struct batch *batch, enum family family)
 {
     struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_NEWTABLE, family, NLM_F_CREATE);
-    mnl_attr_put_strz(message, NFTA_TABLE_NAME, TABLE_NAME);
+    put_text(message, NFTA_TABLE_NAME, TABLE_NAME);
     mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0); /* wakes a table that somebody made dormant */
     message_end(&batch->head, message);
 }
@@ -208,7 +224,7 @@ void batch_add_set(struct batch *batch, enum family family, enum set_id id, uint
     set_userdata(set, schema);
     if (size || schema->size)
         nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size ? size : schema->size);
-    struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_NEWSET, family, NLM_F_CREATE);
+    struct nlmsghdr *message = clean_message_begin(batch, NFT_MSG_NEWSET, family, NLM_F_CREATE);
     nftnl_set_nlmsg_build_payload(message, set);
     message_end(&batch->head, message);
     nftnl_set_free(set);
@@ -217,16 +233,16 @@ void batch_add_set(struct batch *batch, enum family family, enum set_id id, uint
 void batch_delete_set(struct batch *batch, enum family family, const char *name)
 {
     struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_DELSET, family, 0);
-    mnl_attr_put_strz(message, NFTA_SET_TABLE, TABLE_NAME);
-    mnl_attr_put_strz(message, NFTA_SET_NAME, name);
+    put_text(message, NFTA_SET_TABLE, TABLE_NAME);
+    put_text(message, NFTA_SET_NAME, name);
     message_end(&batch->head, message);
 }
 
 void batch_flush_set(struct batch *batch, enum family family, enum set_id id)
 {
     struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_DELSETELEM, family, 0);
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set_schema(id)->name);
+    put_text(message, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+    put_text(message, NFTA_SET_ELEM_LIST_SET, set_schema(id)->name);
     message_end(&batch->head, message);
 }
 
@@ -245,7 +261,7 @@ void batch_add_chain(struct batch *batch, enum family family, const struct chain
         nftnl_chain_set_s32(object, NFTNL_CHAIN_PRIO, chain->priority);
         nftnl_chain_set_u32(object, NFTNL_CHAIN_POLICY, NF_ACCEPT);
     }
-    struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_NEWCHAIN, family, NLM_F_CREATE);
+    struct nlmsghdr *message = clean_message_begin(batch, NFT_MSG_NEWCHAIN, family, NLM_F_CREATE);
     nftnl_chain_nlmsg_build_payload(message, object);
     message_end(&batch->head, message);
     nftnl_chain_free(object);
@@ -254,15 +270,15 @@ void batch_add_chain(struct batch *batch, enum family family, const struct chain
 void batch_flush_rules(struct batch *batch, enum family family)
 {
     struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_DELRULE, family, 0);
-    mnl_attr_put_strz(message, NFTA_RULE_TABLE, TABLE_NAME);
+    put_text(message, NFTA_RULE_TABLE, TABLE_NAME);
     message_end(&batch->head, message);
 }
 
 static void delete_chain(struct batch *batch, struct segment *segment, enum family family, const char *name)
 {
     struct nlmsghdr *message = message_begin(batch, segment, NFT_MSG_DELCHAIN, family, 0);
-    mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, TABLE_NAME);
-    mnl_attr_put_strz(message, NFTA_CHAIN_NAME, name);
+    put_text(message, NFTA_CHAIN_TABLE, TABLE_NAME);
+    put_text(message, NFTA_CHAIN_NAME, name);
     message_end(segment, message);
 }
 
@@ -285,7 +301,7 @@ void batch_add_rules(struct batch *batch, enum family family, const struct chain
 {
     for (unsigned i = 0; i < chain->count; i++) {
         struct nlmsghdr *message =
-            message_begin(batch, &batch->head, NFT_MSG_NEWRULE, family, NLM_F_CREATE | NLM_F_APPEND);
+            clean_message_begin(batch, NFT_MSG_NEWRULE, family, NLM_F_CREATE | NLM_F_APPEND);
         rule_encode(message, family, chain, &chain->rules[i]);
         message_end(&batch->head, message);
     }
@@ -302,8 +318,8 @@ static struct nlmsghdr *element_message(struct batch *batch, struct segment *seg
     }
     struct nlmsghdr *message = message_begin(batch, segment, type, family,
                                              type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE | NLM_F_EXCL : 0);
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set_schema(set)->name);
+    put_text(message, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+    put_text(message, NFTA_SET_ELEM_LIST_SET, set_schema(set)->name);
     mnl_attr_nest_end(message, mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS));
     segment->open = segment->len + 1;
     message_end(segment, message);
@@ -333,7 +349,7 @@ static void put_verdict(struct nlmsghdr *message, const struct element *element)
     mnl_attr_put_u32(message, NFTA_VERDICT_CODE,
                      htonl(element->verdict.is_goto ? (uint32_t)NFT_GOTO : without_chain));
     if (element->verdict.is_goto)
-        mnl_attr_put_strz(message, NFTA_VERDICT_CHAIN, element->verdict.chain);
+        put_text(message, NFTA_VERDICT_CHAIN, element->verdict.chain);
     mnl_attr_nest_end(message, verdict);
     mnl_attr_nest_end(message, data);
 }

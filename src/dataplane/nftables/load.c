@@ -13,6 +13,7 @@
  * The affinity map is kept in all three. See docs/decisions/0003-adoption.md. */
 
 #define COMPARE_MAX 20000 /* elements */
+#define ADOPT_MAX 4096    /* elements that nobody needs any more */
 #define SIZE_MIN 1024
 
 /* A wanted element by two hashes. */
@@ -27,7 +28,7 @@ struct loader {
     const struct entry *const *entries;
     size_t entry_count;
     uint32_t needed[FAMILY_COUNT][SET_COUNT];
-    uint64_t total;
+    uint64_t total, adopted;
     struct kernel_table tables[FAMILY_COUNT];
     struct arena arena; /* the tables' */
     struct batch batch;
@@ -129,6 +130,18 @@ static bool chain_matches(const struct kernel_table *table, const struct chain *
            found->fingerprint == chain_fingerprint(chain, family);
 }
 
+static bool is_needed_chain(const struct loader *loader, enum family family, const struct chain_list *fixed,
+                            const char *name)
+{
+    for (unsigned i = 0; i < fixed->count; i++)
+        if (strcmp(fixed->list[i].name, name) == 0)
+            return true;
+    for (const struct counted_chain *made = loader->nftables->state.chains; made; made = made->hh.next)
+        if (made->key.family == (uint32_t)family && strcmp(made->key.name, name) == 0)
+            return true;
+    return false;
+}
+
 static bool sets_match(const struct loader *loader, enum family family)
 {
     const struct kernel_table *table = &loader->tables[family];
@@ -144,7 +157,32 @@ static bool sets_match(const struct loader *loader, enum family family)
     return true;
 }
 
-/* Chains and rules are as they should be, none is missing, and none is too many. */
+/* A generated chain is missing: it comes ahead of the elements that lead to it. */
+static void write_chain_ahead(struct loader *loader, enum family family, const struct chain *chain)
+{
+    batch_add_chain(&loader->batch, family, chain);
+    batch_add_rules(&loader->batch, family, chain);
+}
+
+/* Chains that nobody needs (any more) are taken into the books when they are of our making. */
+static bool adopt_chains(struct loader *loader, enum family family, const struct chain_list *fixed)
+{
+    const struct kernel_table *table = &loader->tables[family];
+    struct nftables *nftables = loader->nftables;
+    for (uint32_t i = 0; i < table->chain_count; i++) {
+        const char *name = table->chains[i].name;
+        struct chain chain;
+        if (is_needed_chain(loader, family, fixed, name))
+            continue;
+        if (!state_adopt_chain(&nftables->state, family, name, &nftables->scratch, &chain) ||
+            !chain_matches(table, &chain, family))
+            return false;
+    }
+    return true;
+}
+
+/* Sets, chains and rules are as they should be, but for generated chains: missing ones are written into the
+ * batch, idle ones adopted. */
 static bool structure_matches(struct loader *loader, enum family family)
 {
     const struct kernel_table *table = &loader->tables[family];
@@ -152,20 +190,20 @@ static bool structure_matches(struct loader *loader, enum family family)
     if (!table->is_there || table->flags != 0 || !sets_match(loader, family))
         return false;
     arena_reset(scratch);
-    uint32_t wanted = 0;
     struct chain_list fixed = rules_build_fixed(family, loader->node->view, scratch);
-    for (unsigned i = 0; i < fixed.count; i++, wanted++)
+    for (unsigned i = 0; i < fixed.count; i++)
         if (!chain_matches(table, &fixed.list[i], family))
             return false;
     for (const struct counted_chain *made = loader->nftables->state.chains; made; made = made->hh.next) {
         if (made->key.family != (uint32_t)family)
             continue;
         struct chain chain = state_build_chain(made, scratch);
-        if (!chain_matches(table, &chain, family))
+        if (!find_kernel_chain(table, chain.name))
+            write_chain_ahead(loader, family, &chain);
+        else if (!chain_matches(table, &chain, family))
             return false;
-        wanted++;
     }
-    return wanted == table->chain_count;
+    return adopt_chains(loader, family, &fixed);
 }
 
 /* A chain cannot be moved to another hook: one that has to goes first and is made anew. */
@@ -242,6 +280,8 @@ static int write_everything(struct loader *loader, struct dataplane_result *resu
 
 static int rewrite(struct loader *loader, struct dataplane_result *result, struct err *err)
 {
+    batch_done(&loader->batch);
+    batch_init(&loader->batch);
     for (int family = 0; family < FAMILY_COUNT; family++)
         write_structure(loader, (enum family)family);
     return write_everything(loader, result, err);
@@ -292,13 +332,30 @@ static void write_missing(struct loader *loader, const struct element *element)
         batch_add_element(&loader->batch, element);
 }
 
+/* What may be on a packet's way is left to the collector. */
+static bool adopt_element(struct loader *loader, const struct element *element)
+{
+    struct state *state = &loader->nftables->state;
+    if (loader->adopted == ADOPT_MAX)
+        return false; /* there is no more room among the facts */
+    if (set_holds_slots(element->set))
+        state_adopt_slot(state, element);
+    else if (!state_adopt_value(state, element))
+        return false;
+    note_wanted(loader, element);
+    find_fact(loader, identity_of(element))->is_in_kernel = true;
+    loader->needed[element->family][element->set]++;
+    loader->adopted++;
+    return true;
+}
+
 static void compare_element(const struct element *element, void *context)
 {
     struct loader *loader = context;
     struct fact *fact = find_fact(loader, identity_of(element));
     if (fact->identity && fact->data == data_of(element))
         fact->is_in_kernel = true;
-    else
+    else if (fact->identity || !adopt_element(loader, element))
         batch_delete_element(&loader->batch, element);
 }
 
@@ -368,7 +425,7 @@ static int compare(struct loader *loader, uint32_t generation, struct dataplane_
                    struct err *err)
 {
     size_t room = 64;
-    while (room < loader->total * 2)
+    while (room < (loader->total + ADOPT_MAX) * 2)
         room *= 2;
     loader->facts = xcalloc(room, sizeof(*loader->facts));
     loader->fact_mask = room - 1;
@@ -397,6 +454,7 @@ static void count_elements(const struct loader *loader)
  * that it began by and sees the sets of the moment, so it finds the old or the new element, never none. */
 static int refill(struct loader *loader, struct dataplane_result *result, struct err *err)
 {
+    state_forget_slots(&loader->nftables->state);
     for (int family = 0; family < FAMILY_COUNT; family++) {
         keep_sizes(loader, (enum family)family);
         for (int set = 0; set < SET_COUNT; set++)
@@ -404,6 +462,20 @@ static int refill(struct loader *loader, struct dataplane_result *result, struct
                 batch_flush_set(&loader->batch, (enum family)family, (enum set_id)set);
     }
     return write_everything(loader, result, err);
+}
+
+/* What structure_matches wrote; else nothing of it is used. */
+static int commit_chains(struct loader *loader, uint32_t *generation, struct dataplane_result *result,
+                         struct err *err)
+{
+    if (batch_is_empty(&loader->batch))
+        return 0;
+    int code = nftables_commit(loader->nftables, &loader->batch, *generation, loader->entries,
+                               loader->entry_count, result, err);
+    ++*generation;
+    batch_done(&loader->batch);
+    batch_init(&loader->batch);
+    return code;
 }
 
 static int load(struct loader *loader, struct dataplane_result *result, struct err *err)
@@ -417,6 +489,12 @@ static int load(struct loader *loader, struct dataplane_result *result, struct e
         code = readback_table(&nftables->kernel, (enum family)family, &loader->arena, &loader->tables[family],
                               err);
         is_sound = is_sound && code == 0 && structure_matches(loader, (enum family)family);
+    }
+    if (code == 0 && is_sound)
+        code = commit_chains(loader, &generation, result, err);
+    if (code == -ERESTART) { /* somebody wrote meanwhile, and what was read is out of date */
+        is_sound = false;
+        code = 0;
     }
     if (code < 0)
         return code;

@@ -233,7 +233,7 @@ void readback_parse_table(const void *bytes, size_t len, enum family family, str
 int readback_table(struct kernel *kernel, enum family family, struct arena *arena, struct kernel_table *ret,
                    struct err *err)
 {
-    char buffer[512];
+    char buffer[512] = {0};
     struct kernel_table table = {0};
     struct reader reader = {.family = family, .arena = arena, .table = &table};
     struct nlmsghdr *request = request_of(buffer, NFT_MSG_GETTABLE, family, 0, NFTA_TABLE_NAME);
@@ -345,7 +345,7 @@ static int visit_elements(const struct nlmsghdr *message, void *context)
 int readback_set(struct kernel *kernel, enum family family, enum set_id set, readback_element_fn *visit,
                  void *context, struct err *err)
 {
-    char buffer[512];
+    char buffer[512] = {0};
     struct element_reader reader = {.family = family, .set = set, .visit = visit, .context = context};
     struct nlmsghdr *request =
         request_of(buffer, NFT_MSG_GETSETELEM, family, NLM_F_DUMP, NFTA_SET_ELEM_LIST_TABLE);
@@ -360,7 +360,7 @@ static void keep_element(const struct element *element, void *context)
 
 int readback_element(struct kernel *kernel, struct element *element, struct err *err)
 {
-    char buffer[1024];
+    char buffer[1024] = {0};
     struct element found = *element;
     struct element_reader reader = {
         .family = element->family, .set = element->set, .visit = keep_element, .context = &found};

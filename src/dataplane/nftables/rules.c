@@ -4,6 +4,7 @@
 #include "forwarding/entry.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FRONTEND                                                                                             \
@@ -326,6 +327,38 @@ bool rules_is_reserved_pick(uint32_t value, bool for_node_port)
     uint32_t count = value & VALUE_COUNT_MASK;
     return !for_node_port && (value & (VALUE_AFFINITY | VALUE_SHORTCUT)) == 0 && value_is_pick(value) &&
            count <= RESERVED_PICKS;
+}
+
+static bool skip_word(const char **at, const char *word)
+{
+    size_t len = strlen(word);
+    bool is_there = strncmp(*at, word, len) == 0;
+    *at += is_there ? len : 0;
+    return is_there;
+}
+
+uint32_t rules_parse_chain_name(const char *name, bool *ret_for_node_port, bool *ret_is_learn)
+{
+    const char *at = name;
+    char again[CHAIN_NAME_MAX];
+    bool is_learn = skip_word(&at, "learn-");
+    bool for_node_port = !is_learn && skip_word(&at, "node-");
+    uint32_t value = !is_learn && skip_word(&at, "shortcut-") ? VALUE_SHORTCUT : 0;
+    if (!is_learn && skip_word(&at, "affine-"))
+        value |= VALUE_AFFINITY;
+    else if (!is_learn && !skip_word(&at, "pick-"))
+        return 0;
+    unsigned long number = strtoul(at, NULL, 10);
+    if (number == 0 || number > (is_learn ? UINT32_MAX : VALUE_COUNT_MASK))
+        return 0;
+    value |= (uint32_t)number;
+    if (is_learn)
+        rules_learn_chain_name(value, again);
+    if (strcmp(name, is_learn ? again : rules_value_chain(value, for_node_port, again)) != 0)
+        return 0;
+    *ret_for_node_port = for_node_port;
+    *ret_is_learn = is_learn;
+    return value;
 }
 
 void rules_learn_chain_name(uint32_t seconds, char name[CHAIN_NAME_MAX])

@@ -80,6 +80,9 @@ struct chain_list rules_build_fixed(enum family family, const struct node_view *
 const char *rules_value_chain(uint32_t value, bool for_node_port, char name[CHAIN_NAME_MAX]);
 /* The chain which decides about the source of value's connections; NULL: they keep theirs. */
 const char *rules_value_source_chain(uint32_t value);
+/* The other way round, for a name that rules_build_pick or rules_build_learn gives: 0 when it is none of
+ * theirs. */
+uint32_t rules_parse_chain_name(const char *name, bool *ret_for_node_port, bool *ret_is_learn);
 /* A new chain that looks into the endpoints makes the kernel check every endpoint against it
  * (nf_tables_bind_set), 8 ms at 100,000. So the chains for the usual counts are always there. */
 #define RESERVED_PICKS 16

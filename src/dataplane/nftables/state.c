@@ -191,11 +191,7 @@ void state_done(struct state *state)
         HASH_DEL(state->chains, chain);
         slab_free(chain);
     }
-    struct retired_slot *slot, *next_slot;
-    HASH_ITER (hh, state->retired, slot, next_slot) {
-        HASH_DEL(state->retired, slot);
-        slab_free(slot);
-    }
+    state_forget_slots(state);
     affinity_ids_done(&state->affinity_ids);
     *state = (struct state){0};
 }
@@ -248,6 +244,55 @@ static bool unretire(struct state *state, const struct element *element)
     HASH_DEL(state->retired, slot);
     slab_free(slot);
     return true;
+}
+
+void state_adopt_slot(struct state *state, const struct element *element)
+{
+    retire(state, element);
+}
+
+bool state_adopt_value(struct state *state, const struct element *element)
+{
+    struct counted_key key = key_of(element);
+    struct element own = element_of(&key);
+    if (!is_kept_for_packets(key.set) || element->set == SET_AFFINITY_LEARNS ||
+        !element_same_data(&own, element))
+        return false;
+    struct counted_chain *chain = pick_chain(state, &key);
+    if (chain && !chain->in_kernel)
+        return false;
+    struct counted *counted = slab_zalloc(offsetof(struct counted, key) + key_size(&key));
+    memcpy(&counted->key, &key, key_size(&key));
+    counted->in_kernel = state->has_garbage = true;
+    HASH_ADD_KEYPTR(hh, state->values, &counted->key, key_size(&key), counted);
+    if (chain)
+        chain->count++;
+    return true;
+}
+
+bool state_adopt_chain(struct state *state, enum family family, const char *name, struct arena *arena,
+                       struct chain *ret)
+{
+    bool for_node_port, is_learn;
+    uint32_t value = rules_parse_chain_name(name, &for_node_port, &is_learn);
+    if (value == 0)
+        return false;
+    struct counted_chain *chain = find_chain(state, family, name);
+    chain->value = value;
+    chain->for_node_port = for_node_port;
+    chain->is_learn = is_learn;
+    chain->in_kernel = state->has_garbage = true;
+    *ret = state_build_chain(chain, arena);
+    return true;
+}
+
+void state_forget_slots(struct state *state)
+{
+    struct retired_slot *slot, *next;
+    HASH_ITER (hh, state->retired, slot, next) {
+        HASH_DEL(state->retired, slot);
+        slab_free(slot);
+    }
 }
 
 static void add_own(struct state *state, const struct element *element, struct batch *batch)

@@ -63,6 +63,18 @@ void state_remove_own(struct state *state, const struct element_list *old, const
 void state_add_own(struct state *state, const struct element_list *old, const struct element_list *next,
                    struct batch *batch);
 
+/* What a load finds in the kernel and nobody needs now: it may be on a packet's way, and waits to be
+ * collected like what was retired here. A slot; a number's verdict; a chain, by a name that
+ * rules_parse_chain_name knows (in the arena, its rules, to compare). */
+void state_adopt_slot(struct state *state, const struct element *element);
+/* False when it is not a verdict that the number stands for, or its chain is not there: nothing to keep. */
+bool state_adopt_value(struct state *state, const struct element *element);
+/* False when the name is none of ours. */
+bool state_adopt_chain(struct state *state, enum family family, const char *name, struct arena *arena,
+                       struct chain *ret);
+/* When the sets are emptied at once, nothing is left to collect. */
+void state_forget_slots(struct state *state);
+
 /* Everything retired that has waited long enough, into the batch; what is younger grows old. */
 void state_collect(struct state *state, struct batch *batch);
 bool state_has_garbage(const struct state *state);
