@@ -13,7 +13,7 @@ struct node_facts {
     struct address *node_ips, *node_port_addresses;
     struct prefix *service_cidrs;
     bool is_every_address[FAMILY_COUNT]; /* nothing narrows node ports: servers may listen on 0.0.0.0 or :: */
-    bool is_eligible; /* for load balancers' health checks: not about to leave */
+    bool is_eligible;                    /* for load balancers' health checks: not about to leave */
 };
 
 void node_build(const struct options *options, struct store *store,

@@ -28,7 +28,7 @@ struct dataplane_result {
     uint32_t element_adds, element_deletes; /* what the transactions held */
     uint32_t transactions;
     bool was_disturbed; /* somebody else wrote at the same moment: load should compare everything again */
-    bool was_full; /* everything was compared or written, not the change alone */
+    bool was_full;      /* everything was compared or written, not the change alone */
 };
 
 struct dataplane_ops {

@@ -261,6 +261,28 @@ static void test_load_adds_what_is_missing(void **state)
     check_table(run);
 }
 
+/* The names of generated chains say what is in them. */
+static void test_chain_names_are_read_back(void **state)
+{
+    static const uint32_t flags[] = {0, VALUE_AFFINITY, VALUE_SHORTCUT, VALUE_AFFINITY | VALUE_SHORTCUT};
+    static const char *const strange[] = {"pick-",        "pick-0",  "pick-07",  "pick-3x", "pick-65536",
+                                          "node-learn-3", "learn-0", "dispatch", "node-",   ""};
+    char name[CHAIN_NAME_MAX];
+    bool for_node_port, is_learn;
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        uint32_t value = flags[i % 4] | (i < 8 ? 1 : VALUE_COUNT_MASK);
+        rules_value_chain(value, i & 4, name);
+        assert_int_equal(rules_parse_chain_name(name, &for_node_port, &is_learn), value);
+        assert_true(for_node_port == !!(i & 4) && !is_learn);
+    }
+    rules_learn_chain_name(10800, name);
+    assert_int_equal(rules_parse_chain_name(name, &for_node_port, &is_learn), 10800);
+    assert_true(is_learn);
+    for (unsigned i = 0; i < sizeof(strange) / sizeof(strange[0]); i++)
+        assert_int_equal(rules_parse_chain_name(strange[i], &for_node_port, &is_learn), 0);
+}
+
 struct applied {
     unsigned calls, with_old;
 };
@@ -387,6 +409,7 @@ int main(void)
         CASE(test_garbage_waits_by_itself),
         CASE(test_garbage_waits_again),
         CASE(test_new_chains_go_ahead),
+        CASE(test_chain_names_are_read_back),
         CASE(test_load_lets_linger),
         CASE(test_load_adds_what_is_missing),
     };

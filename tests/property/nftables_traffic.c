@@ -152,6 +152,8 @@ static bool change(struct churn *churn)
     struct address cluster_ip;
     address_parse("127.1.0.1", &cluster_ip, NULL);
     simple_put(churn->run->store, "s", &cluster_ip, dice_one_in(dice, 3) ? 60 : 0, churn->addresses, count);
+    if (dice_one_in(dice, 20))
+        churn->run->sync.needs_load = true;
     return take_turn(churn) && collect_when_due(churn);
 }
 
