@@ -123,7 +123,9 @@ static const struct flag flags[] = {
     {"--pod-interface-name-prefix", "PREFIX", "with InterfaceNamePrefix", TEXT(interface_prefix)},
     {"--masquerade-all", NULL, "replace the source of everything sent to a cluster IP",
      BOOL(options.masquerade_all)},
-    {"--nodeport-addresses", "LIST", "CIDRs whose addresses node ports answer on, or primary (the default)",
+    {"--nodeport-addresses", "LIST",
+     "CIDRs whose addresses node ports answer on, or primary (the default): those of the Node object, "
+     "without one all",
      TEXT(node_port_addresses)},
     {"--bind-address", "ADDRESS", "the node's own address, instead of what its Node object says",
      CUSTOM(take_bind_address)},
