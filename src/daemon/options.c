@@ -115,7 +115,7 @@ static int take_dry_run(struct parser *parser, const char *value, struct err *er
 static const struct flag flags[] = {
     {"--manifests", "DIR", "the folder of YAML and JSON files to serve (required)", TEXT(options.manifests)},
     {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
-    {"--proxy-mode", "MODE", "nftables, or auto: the best that this kernel can do", TEXT(options.proxy_mode)},
+    {"--proxy-mode", "MODE", "nftables; auto is the same until there are more", TEXT(options.proxy_mode)},
     {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
     {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
      TEXT(detect_local_mode)},
