@@ -6,8 +6,10 @@
 # The same names exist on Debian 12 and 13. One list for each reason to need packages.
 build_packages="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
     libuv1-dev libyaml-dev libprotobuf-c-dev protobuf-c-compiler libnftnl-dev libmnl-dev
-    libnetfilter-conntrack-dev libmicrohttpd-dev uthash-dev libcmocka-dev"
+    libnetfilter-conntrack-dev libmicrohttpd-dev libjansson-dev libsqlite3-dev libgnutls28-dev
+    uthash-dev libcmocka-dev python3 python3-protobuf protobuf-compiler"
 lab_packages="iproute2 nftables conntrack nginx curl procps python3 python3-pytest python3-yaml"
+api_packages="iproute2 nftables util-linux openssl python3 python3-pytest python3-yaml"
 clang_packages="clang libclang-rt-dev"
 tools_packages="python3 python3-pytest shellcheck"
 
@@ -133,4 +135,32 @@ lab_possible() {
         why="this kernel has no nftables for a new network namespace (nft add table)"
     fi
     [ -z "$why" ]
+}
+
+# Prints the kubectl programs to test with, colons between them: Debian's, unpacked into DIR but not installed, because
+# /usr/bin/kubectl may belong to somebody else's package; and any other that is on the PATH. Debian 12 has it in
+# kubernetes-client, Debian 13 in kubectl, which the former only depends on.
+kubectls() {
+    kubectl_dir=$1 found=
+    for package in kubernetes-client kubectl; do
+        [ -x "$kubectl_dir/usr/bin/kubectl" ] || unpack_package "$package" "$kubectl_dir" || break
+    done
+    [ ! -x "$kubectl_dir/usr/bin/kubectl" ] || found=$kubectl_dir/usr/bin/kubectl
+    other=$(command -v kubectl) && found=$found${found:+:}$other
+    printf '%s\n' "$found"
+}
+
+# unpack_package NAME DIR: Debian's own build of it, whatever other source of packages this machine has.
+unpack_package() {
+    mkdir -p "$2" || return 1
+    release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    (
+        cd "$2" || exit 1
+        rm -f ./*.deb
+        apt-get -q -o APT::Sandbox::User=root download "$1/$release" ||
+            { apt_get update && apt-get -q -o APT::Sandbox::User=root download "$1/$release"; } || exit 1
+        dpkg -x ./*.deb . && rm -f ./*.deb
+    ) >"$2/log" 2>&1 </dev/null && return
+    complain "cannot unpack $1: $(tail -n 1 "$2/log")"
+    return 1
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/decode.h"
 
+#include "api/base64.h"
 #include "api/encode.h"
+#include "api/fields.h"
 #include "api/meta.pb-c.h"
+#include "api/mismatch.h"
+#include "api/quantity_form.h"
+#include "api/wire_parts.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -14,6 +19,8 @@
 struct decoder {
     const struct tape *tape;
     struct arena *arena;
+    const ProtobufCMessageDescriptor *type;
+    size_t total_max; /* of the arena */
     bool warn_unknown;
     struct decode_result *result;
     const char **warnings;
@@ -49,8 +56,19 @@ static const char *describe(struct decoder *decoder, const struct tape_node *nod
 static bool refuse_type(struct decoder *decoder, const struct tape_node *node, const struct path *path,
                         const char *expected)
 {
+    decoder->result->upstream = mismatch_sentence(decoder->type, path, node, decoder->arena);
     return refuse(decoder, node, path,
                   arena_printf(decoder->arena, "expected %s, found %s", expected, describe(decoder, node)));
+}
+
+/* A tree of JSON has no lines. */
+static const char *unknown_field(struct decoder *decoder, const struct tape_node *key,
+                                 const struct path *path)
+{
+    const char *where = path_format(path, decoder->arena);
+    if (key->line == 0)
+        return arena_printf(decoder->arena, "unknown field \"%s\"", where);
+    return arena_printf(decoder->arena, "unknown field \"%s\" (line %u)", where, key->line);
 }
 
 static void warn_unknown_field(struct decoder *decoder, const struct tape_node *key, const struct path *path)
@@ -63,8 +81,7 @@ static void warn_unknown_field(struct decoder *decoder, const struct tape_node *
     result->warnings = decoder->warnings;
     const char *warning = "more unknown fields follow";
     if (result->warning_count < DECODE_WARNINGS_MAX)
-        warning = arena_printf(decoder->arena, "unknown field \"%s\" (line %u)",
-                               path_format(path, decoder->arena), key->line);
+        warning = unknown_field(decoder, key, path);
     decoder->warnings[result->warning_count++] = warning;
 }
 
@@ -171,7 +188,10 @@ static bool decode_quantity(struct decoder *decoder, const struct tape_node *nod
     enum scalar_type type = node->kind == TAPE_SCALAR ? tape_scalar(node).type : SCALAR_NULL;
     if (type != SCALAR_STRING && type != SCALAR_INTEGER && type != SCALAR_REAL)
         return refuse_type(decoder, node, path, "a quantity");
-    quantity->string = (char *)node->text;
+    const char *form;
+    if (!quantity_form(node->text, decoder->arena, &form))
+        return refuse_type(decoder, node, path, "a quantity");
+    quantity->string = (char *)form;
     return true;
 }
 
@@ -189,6 +209,17 @@ static bool decode_raw(struct decoder *decoder, const struct tape_node *node, co
     return true;
 }
 
+static bool decode_bytes(struct decoder *decoder, const struct tape_node *node, const struct path *path,
+                         ProtobufCBinaryData *ret)
+{
+    const char *text = "";
+    if (!decode_string(decoder, node, path, &text))
+        return false;
+    if (!base64_parse(text, decoder->arena, &ret->data, &ret->len))
+        return refuse_type(decoder, node, path, "base64");
+    return true;
+}
+
 static bool decode_into(struct decoder *decoder, const struct tape_node *node, const struct path *path,
                         ProtobufCMessage *message);
 
@@ -200,7 +231,8 @@ static bool decode_submessage(struct decoder *decoder, const struct tape_node *n
     *ret = message;
     if (type == &meta__int_or_string__descriptor)
         return decode_int_or_string(decoder, node, path, (Meta__IntOrString *)message);
-    if (type == &meta__time__descriptor)
+    static_assert(sizeof(Meta__Time) == sizeof(Meta__MicroTime), "they differ in JSON alone");
+    if (type == &meta__time__descriptor || type == &meta__micro_time__descriptor)
         return decode_time(decoder, node, path, (Meta__Time *)message);
     if (type == &meta__quantity__descriptor)
         return decode_quantity(decoder, node, path, (Meta__Quantity *)message);
@@ -222,6 +254,8 @@ static bool decode_value(struct decoder *decoder, const struct tape_node *node, 
         return decode_integer(decoder, node, path, where);
     case PROTOBUF_C_TYPE_BOOL:
         return decode_boolean(decoder, node, path, where);
+    case PROTOBUF_C_TYPE_BYTES:
+        return decode_bytes(decoder, node, path, where);
     case PROTOBUF_C_TYPE_MESSAGE:
         return decode_submessage(decoder, node, path, field->descriptor, where);
     default:
@@ -230,25 +264,12 @@ static bool decode_value(struct decoder *decoder, const struct tape_node *node, 
     }
 }
 
-static bool is_map(const ProtobufCFieldDescriptor *field)
-{
-    return field->label == PROTOBUF_C_LABEL_REPEATED && field->type == PROTOBUF_C_TYPE_MESSAGE &&
-           (field->descriptor == &meta__string_entry__descriptor ||
-            field->descriptor == &meta__quantity_entry__descriptor);
-}
-
-static size_t element_size(const ProtobufCFieldDescriptor *field)
-{
-    assert(field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE);
-    return sizeof(void *);
-}
-
 static bool decode_list(struct decoder *decoder, const struct tape_node *node, const struct path *path,
                         const ProtobufCFieldDescriptor *field, ProtobufCMessage *message)
 {
     if (node->kind != TAPE_SEQUENCE)
         return refuse_type(decoder, node, path, "a list");
-    size_t size = element_size(field);
+    size_t size = wire_item_size(field);
     char *items = arena_alloc(decoder->arena, size * node->count);
     uint32_t at = tape_index(decoder->tape, node) + 1;
     for (size_t i = 0; i < node->count; i++) {
@@ -262,29 +283,13 @@ static bool decode_list(struct decoder *decoder, const struct tape_node *node, c
     return true;
 }
 
-/* JSON object keys are strings; YAML's booleans and numbers become the text that sigs.k8s.io/yaml gives them.
- */
 static bool key_text(struct decoder *decoder, const struct tape_node *key, const struct path *path,
                      const char **ret)
 {
-    if (key->kind != TAPE_SCALAR)
+    const char *text = tape_key(key, decoder->arena);
+    if (!text)
         return refuse_type(decoder, key, path, "a string as key");
-    struct scalar scalar = tape_scalar(key);
-    switch (scalar.type) {
-    case SCALAR_BOOLEAN:
-        *ret = scalar.boolean ? "true" : "false";
-        return true;
-    case SCALAR_INTEGER:
-        *ret = arena_printf(decoder->arena, "%lld", (long long)scalar.integer);
-        return true;
-    case SCALAR_NULL:
-        return refuse_type(decoder, key, path, "a string as key");
-    case SCALAR_STRING:
-    case SCALAR_REAL:
-    case SCALAR_MERGE:
-        break;
-    }
-    *ret = key->text;
+    *ret = text;
     return true;
 }
 
@@ -345,6 +350,8 @@ static bool decode_map(struct decoder *decoder, const struct tape_node *node, co
         if (!decode_value(decoder, value, path_key(path, keys[i].text), value_field,
                           FIELD(entry, void *, value_field->offset)))
             return false;
+        if (value_field->type == PROTOBUF_C_TYPE_BYTES)
+            *FIELD(entry, protobuf_c_boolean, value_field->quantifier_offset) = true;
         entries[count++] = entry;
     }
     *FIELD(message, void *, field->offset) = entries;
@@ -357,7 +364,7 @@ static bool decode_field(struct decoder *decoder, const struct tape_node *node, 
 {
     if (is_null(node))
         return true;
-    if (is_map(field))
+    if (api_field_shape(field) == API_SHAPE_MAP)
         return decode_map(decoder, node, path, field, message);
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return decode_list(decoder, node, path, field, message);
@@ -398,6 +405,8 @@ static bool decode_into(struct decoder *decoder, const struct tape_node *node, c
     assert(type->n_fields <= 62);
     if (node->kind != TAPE_MAPPING)
         return refuse_type(decoder, node, path, "an object");
+    if (decoder->arena->total > decoder->total_max)
+        return refuse(decoder, node, path, "the object takes more than 256 MiB of memory");
     uint32_t at = tape_index(tape, node) + 1;
     for (uint32_t i = 0; i < node->count; i++) {
         const struct tape_node *key = tape_resolve(tape, at);
@@ -424,7 +433,12 @@ static bool decode_into(struct decoder *decoder, const struct tape_node *node, c
 void decode_message(const struct tape *tape, const ProtobufCMessageDescriptor *type, bool warn_unknown,
                     struct arena *arena, struct decode_result *ret)
 {
-    struct decoder decoder = {.tape = tape, .arena = arena, .warn_unknown = warn_unknown, .result = ret};
+    struct decoder decoder = {.tape = tape,
+                              .arena = arena,
+                              .type = type,
+                              .total_max = arena->total + DECODE_MEMORY_MAX,
+                              .warn_unknown = warn_unknown,
+                              .result = ret};
     *ret = (struct decode_result){0};
     ProtobufCMessage *message = new_message(&decoder, type);
     if (decode_into(&decoder, tape_resolve(tape, 0), NULL, message))

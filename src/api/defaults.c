@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/defaults.h"
 
+#include "api/defaults_parts.h"
+#include "base/text.h"
 #include "net/address.h"
 
-#include <string.h>
+#define NAME_LABEL "kubernetes.io/metadata.name"
 
-/* The generated structs hold char *, and nothing here writes through them. */
-#define CONSTANT(text) ((char *)(text))
-
-static bool is_text(const char *value, const char *wanted)
-{
-    return strcmp(api_text(value), wanted) == 0;
-}
-
-static bool is_unset(const char *value)
-{
-    return !value || !*value;
-}
-
-static void *new_message(struct arena *arena, const ProtobufCMessageDescriptor *type)
+void *default_new(struct arena *arena, const ProtobufCMessageDescriptor *type)
 {
     ProtobufCMessage *message = arena_alloc(arena, type->sizeof_message);
     type->message_init(message);
     return message;
 }
 
-static void default_text(char **where, const char *value)
+void default_text(char **where, const char *value)
 {
     if (is_unset(*where))
         *where = CONSTANT(value);
@@ -39,9 +28,9 @@ static void default_affinity(Core__ServiceSpec *spec, struct arena *arena)
     if (!is_text(spec->sessionaffinity, "ClientIP"))
         return;
     if (!spec->sessionaffinityconfig)
-        spec->sessionaffinityconfig = new_message(arena, &core__session_affinity_config__descriptor);
+        spec->sessionaffinityconfig = default_new(arena, &core__session_affinity_config__descriptor);
     if (!spec->sessionaffinityconfig->clientip)
-        spec->sessionaffinityconfig->clientip = new_message(arena, &core__client_ipconfig__descriptor);
+        spec->sessionaffinityconfig->clientip = default_new(arena, &core__client_ipconfig__descriptor);
     Core__ClientIPConfig *config = spec->sessionaffinityconfig->clientip;
     if (!config->has_timeoutseconds) {
         config->has_timeoutseconds = true;
@@ -53,7 +42,7 @@ static void default_service_port(Core__ServicePort *port, struct arena *arena)
 {
     default_text(&port->protocol, "TCP");
     if (!port->targetport)
-        port->targetport = new_message(arena, &meta__int_or_string__descriptor);
+        port->targetport = default_new(arena, &meta__int_or_string__descriptor);
     Meta__IntOrString *target = port->targetport;
     bool is_unset_target = target->type == 1 ? is_unset(target->strval) : target->intval == 0;
     if (!is_unset_target)
@@ -112,7 +101,7 @@ static void default_load_balancer(Core__Service *service)
 static void default_service(Core__Service *service, struct arena *arena)
 {
     if (!service->spec)
-        service->spec = new_message(arena, &core__service_spec__descriptor);
+        service->spec = default_new(arena, &core__service_spec__descriptor);
     Core__ServiceSpec *spec = service->spec;
     default_affinity(spec, arena);
     default_text(&spec->type, "ClusterIP");
@@ -124,14 +113,19 @@ static void default_service(Core__Service *service, struct arena *arena)
         default_text(&spec->externaltrafficpolicy, "Cluster");
     if (is_exposed || is_cluster_ip)
         default_text(&spec->internaltrafficpolicy, "Cluster");
+    if (is_balancer)
+        default_load_balancer(service);
+}
+
+/* What the registry's allocator would see to. */
+static void default_service_alone(Core__ServiceSpec *spec, struct arena *arena)
+{
     if (spec->n_clusterips == 0 && !is_unset(spec->clusterip)) {
         spec->clusterips = arena_array(arena, char *, 1);
         spec->clusterips[spec->n_clusterips++] = spec->clusterip;
     }
-    if (is_exposed || is_cluster_ip)
+    if (!is_text(spec->type, "ExternalName"))
         default_families(spec, arena);
-    if (is_balancer)
-        default_load_balancer(service);
 }
 
 static void default_endpoint_slice(Discovery__EndpointSlice *slice)
@@ -150,21 +144,80 @@ static void default_endpoints(Core__Endpoints *endpoints)
             default_text(&endpoints->subsets[i]->ports[j]->protocol, "TCP");
 }
 
-static void default_metadata(enum api_kind kind, ProtobufCMessage *message, struct arena *arena)
+static Meta__QuantityEntry **copy_entries(Meta__QuantityEntry *const *entries, size_t count,
+                                          struct arena *arena)
 {
-    Meta__ObjectMeta *metadata = api_metadata(message);
-    if (!metadata) {
-        metadata = new_message(arena, &meta__object_meta__descriptor);
-        /* metadata is the first field of every kind: object.c asserts it. */
-        ((Core__Service *)message)->metadata = metadata;
-    }
-    if (api_kind_info(kind)->is_namespaced)
-        default_text(&metadata->namespace_, "default");
+    Meta__QuantityEntry **copy = arena_array(arena, Meta__QuantityEntry *, count);
+    if (count)
+        memcpy(copy, entries, count * sizeof(*copy));
+    return copy;
 }
 
-void defaults_apply(enum api_kind kind, ProtobufCMessage *message, struct arena *arena)
+/* The older field of one prefix and the newer of two are one; where they differ the older counts. */
+static void default_pod_cidrs(Core__NodeSpec *spec, struct arena *arena)
 {
-    default_metadata(kind, message, arena);
+    bool differs =
+        !is_unset(spec->podcidr) && (spec->n_podcidrs == 0 || !is_text(spec->podcidrs[0], spec->podcidr));
+    if (differs) {
+        spec->podcidrs = arena_array(arena, char *, 1);
+        spec->podcidrs[0] = spec->podcidr;
+        spec->n_podcidrs = 1;
+    }
+    if (spec->n_podcidrs)
+        spec->podcidr = spec->podcidrs[0];
+}
+
+static void default_node(Core__Node *node, struct arena *arena)
+{
+    if (!node->spec)
+        node->spec = default_new(arena, &core__node_spec__descriptor);
+    default_pod_cidrs(node->spec, arena);
+    Core__NodeStatus *status = node->status;
+    if (!status || status->n_allocatable || !status->n_capacity)
+        return;
+    status->allocatable = copy_entries(status->capacity, status->n_capacity, arena);
+    status->n_allocatable = status->n_capacity;
+}
+
+void defaults_label_namespace(Core__Namespace *namespace, struct arena *arena)
+{
+    Meta__ObjectMeta *metadata = namespace->metadata;
+    size_t count = metadata->n_labels;
+    Meta__StringEntry **labels = arena_array(arena, Meta__StringEntry *, count + 1);
+    Meta__StringEntry *label = default_new(arena, &meta__string_entry__descriptor);
+    size_t kept = 0;
+    if (text_equal(api_entry(metadata->labels, count, NAME_LABEL), metadata->name) || !metadata->name)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(metadata->labels[i]->key, NAME_LABEL))
+            labels[kept++] = metadata->labels[i];
+    label->key = (char *)NAME_LABEL;
+    label->value = metadata->name;
+    labels[kept++] = label;
+    metadata->labels = labels;
+    metadata->n_labels = kept;
+}
+
+static void default_namespace(Core__Namespace *namespace, struct arena *arena)
+{
+    if (!namespace->spec)
+    namespace->spec = default_new(arena, &core__namespace_spec__descriptor);
+    if (!namespace->status)
+    namespace->status = default_new(arena, &core__namespace_status__descriptor);
+    default_text(&namespace->status->phase, "Active");
+    defaults_label_namespace(namespace, arena);
+}
+
+static void default_metadata(ProtobufCMessage *message, struct arena *arena)
+{
+    /* metadata is the first field of every kind: object.c asserts it. */
+    if (!api_metadata(message))
+        ((Core__Service *)message)->metadata = default_new(arena, &meta__object_meta__descriptor);
+}
+
+void defaults_request(enum api_kind kind, ProtobufCMessage *message, struct arena *arena)
+{
+    default_metadata(message, arena);
     switch (kind) {
     case API_SERVICE:
         default_service((Core__Service *)message, arena);
@@ -176,21 +229,39 @@ void defaults_apply(enum api_kind kind, ProtobufCMessage *message, struct arena 
         default_endpoints((Core__Endpoints *)message);
         break;
     case API_NODE:
-        if (!((Core__Node *)message)->spec)
-            ((Core__Node *)message)->spec = new_message(arena, &core__node_spec__descriptor);
+        default_node((Core__Node *)message, arena);
         break;
     case API_POD:
-        if (!((Core__Pod *)message)->spec)
-            ((Core__Pod *)message)->spec = new_message(arena, &core__pod_spec__descriptor);
+        default_pod((Core__Pod *)message, arena);
         break;
     case API_NAMESPACE:
-        if (!((Core__Namespace *)message)->spec)
-            ((Core__Namespace *)message)->spec = new_message(arena, &core__namespace_spec__descriptor);
+        default_namespace((Core__Namespace *)message, arena);
         break;
     case API_SERVICE_CIDR:
         if (!((Networking__ServiceCIDR *)message)->spec)
             ((Networking__ServiceCIDR *)message)->spec =
-                new_message(arena, &networking__service_cidrspec__descriptor);
+                default_new(arena, &networking__service_cidrspec__descriptor);
+        break;
+    case API_EVENT:
+        if (!((Core__Event *)message)->involvedobject)
+            ((Core__Event *)message)->involvedobject =
+                default_new(arena, &core__object_reference__descriptor);
+        break;
+    case API_LEASE:
+        if (!((Coordination__Lease *)message)->spec)
+            ((Coordination__Lease *)message)->spec =
+                default_new(arena, &coordination__lease_spec__descriptor);
+        break;
+    case API_CONFIG_MAP:
         break;
     }
+}
+
+void defaults_apply(enum api_kind kind, ProtobufCMessage *message, struct arena *arena)
+{
+    defaults_request(kind, message, arena);
+    if (api_kind_info(kind)->is_namespaced)
+        default_text(&api_metadata(message)->namespace_, "default");
+    if (kind == API_SERVICE)
+        default_service_alone(((Core__Service *)message)->spec, arena);
 }

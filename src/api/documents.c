@@ -19,6 +19,7 @@ struct reader {
     yaml_parser_t parser;
     struct arena arena; /* of the document at hand */
     struct tape tape;
+    bool is_as_written;
 };
 
 /* What a list says of its items. Its own text outlives them, hence the copies. */
@@ -86,6 +87,25 @@ static const char *missing_type(const struct document *document)
     return has_kind ? NULL : "kind not set";
 }
 
+/* Defaulted and judged. Returns what is wrong. */
+static const char *complete(enum api_kind kind, ProtobufCMessage *message, const struct tape *tape,
+                            struct arena *arena, uint32_t *ret_line, uint32_t *ret_column)
+{
+    defaults_apply(kind, message, arena);
+    return validate_object(kind, message, tape, arena, ret_line, ret_column);
+}
+
+/* Only what it takes to find the object's place: a name, and the namespace that kubectl would fill in. */
+static const char *name_only(enum api_kind kind, ProtobufCMessage *message, struct arena *arena)
+{
+    Meta__ObjectMeta *metadata = api_metadata(message);
+    if (!metadata || !*api_text(metadata->name))
+        return "metadata.name: Required value: an object of a folder needs a name";
+    if (api_kind_info(kind)->is_namespaced && !*api_text(metadata->namespace_))
+        metadata->namespace_ = arena_strdup(arena, "default");
+    return NULL;
+}
+
 static void decode_known(struct reader *reader, struct document *document, enum api_kind kind)
 {
     const struct api_kind_info *info = api_kind_info(kind);
@@ -97,13 +117,14 @@ static void decode_known(struct reader *reader, struct document *document, enum 
         refuse(reader, document, result.line, result.column, result.refusal);
         return;
     }
-    defaults_apply(kind, result.message, &reader->arena);
     uint32_t line = (uint32_t)document->line, column = (uint32_t)document->column;
-    const char *fault = validate_object(kind, result.message, &reader->tape, &reader->arena, &line, &column);
+    const char *fault = reader->is_as_written
+                            ? name_only(kind, result.message, &reader->arena)
+                            : complete(kind, result.message, &reader->tape, &reader->arena, &line, &column);
     const Meta__ObjectMeta *metadata = api_metadata(result.message);
-    if (*api_text(metadata->name))
+    if (metadata && *api_text(metadata->name))
         document->name = metadata->name;
-    document->namespace_ = info->is_namespaced ? metadata->namespace_ : "";
+    document->namespace_ = info->is_namespaced && metadata ? metadata->namespace_ : "";
     if (fault) {
         refuse(reader, document, line, column, fault);
         return;
@@ -364,10 +385,10 @@ static int refuse_file(struct reader *reader, struct err *err, const char *sente
     return err_set(err, EINVAL, "%s: %s", reader->file, sentence);
 }
 
-int documents_read(const char *file, const char *bytes, size_t len, document_fn *visit, void *context,
-                   struct err *err)
+static int read_documents(struct reader reader, struct err *err)
 {
-    struct reader reader = {.file = file, .bytes = bytes, .len = len, .visit = visit, .context = context};
+    const char *bytes = reader.bytes;
+    size_t len = reader.len;
     if (len > DOCUMENTS_FILE_MAX)
         return refuse_file(&reader, err, "the file is larger than 256 MiB");
     if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
@@ -388,4 +409,23 @@ int documents_read(const char *file, const char *bytes, size_t len, document_fn 
     tape_done(&reader.tape);
     arena_done(&reader.arena);
     return status;
+}
+
+int documents_read(const char *file, const char *bytes, size_t len, document_fn *visit, void *context,
+                   struct err *err)
+{
+    return read_documents(
+        (struct reader){.file = file, .bytes = bytes, .len = len, .visit = visit, .context = context}, err);
+}
+
+int documents_read_as_written(const char *file, const char *bytes, size_t len, document_fn *visit,
+                              void *context, struct err *err)
+{
+    return read_documents((struct reader){.file = file,
+                                          .bytes = bytes,
+                                          .len = len,
+                                          .visit = visit,
+                                          .context = context,
+                                          .is_as_written = true},
+                          err);
 }

@@ -28,3 +28,7 @@ typedef void document_fn(void *context, const struct document *document);
  * time. */
 int documents_read(const char *file, const char *bytes, size_t len, document_fn *visit, void *context,
                    struct err *err);
+/* The same, but objects are visited as they are written: decoded, neither defaulted nor judged, with a name
+ * and, where the kind has one, a namespace. Metadata may hold nothing else, spec may be NULL. */
+int documents_read_as_written(const char *file, const char *bytes, size_t len, document_fn *visit,
+                              void *context, struct err *err);

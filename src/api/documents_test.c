@@ -100,8 +100,8 @@ static void test_lists(void **state)
     static const struct reading cases[] = {
         {"apiVersion: v1\nkind: List\nitems:\n- "
          "apiVersion: v1\n  kind: Namespace\n  metadata: {name: a}\n"
-         "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: c}\n",
-         "4:3 Namespace /a ok\n7:3 ConfigMap -/c over\n", 0},
+         "- apiVersion: v1\n  kind: Secret\n  metadata: {name: c}\n",
+         "4:3 Namespace /a ok\n7:3 Secret -/c over\n", 0},
         /* kubectl's own order. */
         {"{\"apiVersion\": \"v1\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", "
          "\"metadata\": "

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/encode.h"
 
+#include "api/base64.h"
+#include "api/fields.h"
 #include "api/scalar.h"
+#include "api/wire_parts.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -167,11 +170,6 @@ static void add_string(struct writer *writer, const char *value, int indent)
         add_quoted(writer->out, value);
 }
 
-static bool is_map_entry(const ProtobufCMessageDescriptor *type)
-{
-    return type == &meta__string_entry__descriptor || type == &meta__quantity_entry__descriptor;
-}
-
 static bool is_empty_message(const ProtobufCMessage *message);
 
 static bool is_set(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
@@ -205,6 +203,10 @@ static bool add_special(struct writer *writer, const ProtobufCMessage *message, 
     const ProtobufCMessageDescriptor *type = message->descriptor;
     if (type == &meta__time__descriptor) {
         add_quoted(writer->out, time_format(((const Meta__Time *)message)->seconds, &writer->arena));
+    } else if (type == &meta__micro_time__descriptor) {
+        const Meta__MicroTime *time = (const Meta__MicroTime *)message;
+        char formatted[TIME_TEXT_MAX];
+        add_quoted(writer->out, time_put_micros(time->seconds, time->nanos, formatted));
     } else if (type == &meta__int_or_string__descriptor) {
         const Meta__IntOrString *value = (const Meta__IntOrString *)message;
         if (value->type == 1)
@@ -222,6 +224,13 @@ static bool add_special(struct writer *writer, const ProtobufCMessage *message, 
     return true;
 }
 
+static void add_bytes(struct text *out, const ProtobufCBinaryData *bytes)
+{
+    text_add(out, "\"");
+    base64_add(out, bytes->data, bytes->len);
+    text_add(out, "\"");
+}
+
 static void add_value(struct writer *writer, const ProtobufCFieldDescriptor *field, const void *where,
                       int indent)
 {
@@ -237,6 +246,9 @@ static void add_value(struct writer *writer, const ProtobufCFieldDescriptor *fie
         break;
     case PROTOBUF_C_TYPE_BOOL:
         text_add(writer->out, *(const protobuf_c_boolean *)where ? "true" : "false");
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        add_bytes(writer->out, where);
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
         add_message(writer, *(ProtobufCMessage *const *)where, indent, true);
@@ -267,10 +279,7 @@ static bool is_block(const ProtobufCFieldDescriptor *field, const void *where)
     if (field->type != PROTOBUF_C_TYPE_MESSAGE)
         return false;
     const ProtobufCMessage *message = *(ProtobufCMessage *const *)where;
-    const ProtobufCMessageDescriptor *type = message->descriptor;
-    return type != &meta__time__descriptor && type != &meta__int_or_string__descriptor &&
-           type != &meta__quantity__descriptor && type != &meta__fields_v1__descriptor &&
-           !is_empty_message(message);
+    return !api_is_special(message->descriptor) && !is_empty_message(message);
 }
 
 /* What follows "key:". */
@@ -296,7 +305,7 @@ static void add_list(struct writer *writer, const ProtobufCFieldDescriptor *fiel
 {
     text_add(writer->out, indent < 0 ? "[" : "\n");
     for (size_t i = 0; i < count; i++) {
-        const void *item = items + i * sizeof(void *);
+        const void *item = items + i * wire_item_size(field);
         if (indent < 0) {
             if (i)
                 text_add(writer->out, ",");
@@ -314,10 +323,8 @@ static void add_list(struct writer *writer, const ProtobufCFieldDescriptor *fiel
 
 static int compare_entries(const void *a, const void *b)
 {
-    /* Both entry types begin with their key. */
-    const Meta__StringEntry *x = *(const Meta__StringEntry *const *)a,
-                            *y = *(const Meta__StringEntry *const *)b;
-    return strcmp(api_text(x->key), api_text(y->key));
+    return strcmp(wire_map_key(*(const ProtobufCMessage *const *)a),
+                  wire_map_key(*(const ProtobufCMessage *const *)b));
 }
 
 static void add_map(struct writer *writer, const ProtobufCFieldDescriptor *field, const void *items,
@@ -333,8 +340,7 @@ static void add_map(struct writer *writer, const ProtobufCFieldDescriptor *field
     else
         text_printf(writer->out, "\n%*s", indent + 2, "");
     for (size_t i = 0; i < count; i++) {
-        add_key(writer, api_text(((const Meta__StringEntry *)sorted[i])->key), i == 0,
-                indent < 0 ? indent : indent + 2);
+        add_key(writer, wire_map_key(sorted[i]), i == 0, indent < 0 ? indent : indent + 2);
         add_field_value(writer, value, FIELD(sorted[i], void, value->offset),
                         indent < 0 ? indent : indent + 2);
     }
@@ -356,7 +362,7 @@ static void add_fields(struct writer *writer, const ProtobufCMessage *message, b
         }
         size_t count = *FIELD(message, size_t, field->quantifier_offset);
         const char *items = *FIELD(message, char *, field->offset);
-        if (field->type == PROTOBUF_C_TYPE_MESSAGE && is_map_entry(field->descriptor))
+        if (api_field_shape(field) == API_SHAPE_MAP)
             add_map(writer, field, items, count, indent);
         else
             add_list(writer, field, items, count, indent);

@@ -96,7 +96,7 @@ static void test_round_trip(void **state)
         "o: '{}'\n"
         "    p: \"a:\"\n    q: |\n      two\n      lines\n    y: \"y\"\n    z: \"1_0\"\n",
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  managedFields:\n  - manager: kubectl\n    "
-        "time: "
+        "operation: Update\n    time: "
         "'2024-02-29T12:34:56Z'\n    fieldsType: FieldsV1\n    fieldsV1: {'f:metadata': {'f:labels': {.: {}, "
         "'f:a': [1, -2.5, true, null, x]}}}\n  ownerReferences: [{apiVersion: v1, kind: X, name: x, uid: u, "
         "controller: true}]\n  finalizers: [kubernetes]\n",

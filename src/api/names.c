@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/names.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -24,6 +23,18 @@
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and "     \
     "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex " \
     "used for validation is '(" NAME_FORM ")?')"
+
+#define CONFIG_KEY_DETAIL                                                                                    \
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "     \
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+#define HEADER_DETAIL                                                                                        \
+    "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used "  \
+    "for validation is '[-A-Za-z0-9]+')"
+#define SEARCH_LABEL_FORM "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+#define SEARCH_DETAIL                                                                                        \
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "   \
+    "and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation "  \
+    "is '" SEARCH_LABEL_FORM "(\\." SEARCH_LABEL_FORM ")*')"
 
 static bool is_small_alnum(char c)
 {
@@ -70,24 +81,89 @@ static bool is_name(const char *text, size_t len)
     return true;
 }
 
+size_t dns_label_rule(const char *value, const char *ret[NAME_DETAILS_MAX])
+{
+    size_t len = strlen(value), count = 0;
+    if (len > 63)
+        ret[count++] = "must be no more than 63 characters";
+    if (!is_label(value, len))
+        ret[count++] = is_subdomain(value, len) ? "must not contain dots" : LABEL_DETAIL;
+    return count;
+}
+
+size_t dns_subdomain_rule(const char *value, const char *ret[NAME_DETAILS_MAX])
+{
+    size_t len = strlen(value), count = 0;
+    if (len > 253)
+        ret[count++] = "must be no more than 253 characters";
+    if (!is_subdomain(value, len))
+        ret[count++] = SUBDOMAIN_DETAIL;
+    return count;
+}
+
+size_t path_segment_rule(const char *value, const char *ret[NAME_DETAILS_MAX])
+{
+    size_t count = 0;
+    if (strcmp(value, ".") == 0)
+        ret[count++] = "may not be '.'";
+    else if (strcmp(value, "..") == 0)
+        ret[count++] = "may not be '..'";
+    if (strchr(value, '/'))
+        ret[count++] = "may not contain '/'";
+    if (strchr(value, '%'))
+        ret[count++] = "may not contain '%'";
+    return count;
+}
+
+size_t label_value_rule(const char *value, const char *ret[NAME_DETAILS_MAX])
+{
+    size_t len = strlen(value), count = 0;
+    if (len > 63)
+        ret[count++] = "must be no more than 63 bytes";
+    if (len > 0 && !is_name(value, len))
+        ret[count++] = LABEL_VALUE_DETAIL;
+    return count;
+}
+
+bool check_rule(struct faults *faults, const struct path *path, const char *value, name_rule *rule)
+{
+    const char *details[NAME_DETAILS_MAX];
+    size_t count = rule(value, details);
+    for (size_t i = 0; i < count; i++)
+        fault_invalid(faults, path, value, details[i]);
+    return count == 0;
+}
+
+bool check_prefix_rule(struct faults *faults, const struct path *path, const char *value, name_rule *rule)
+{
+    const char *details[NAME_DETAILS_MAX], *masked = value;
+    size_t len = strlen(value);
+    /* Upstream's mask takes the place of the dash and of what stands before it. */
+    if (len > 1 && value[len - 1] == '-')
+        masked = arena_printf(faults->arena, "%.*sa", (int)len - 2, value);
+    size_t count = rule(masked, details);
+    for (size_t i = 0; i < count; i++)
+        fault_invalid(faults, path, value, details[i]);
+    return count == 0;
+}
+
+const char *join_rule(const char *value, name_rule *rule, struct arena *arena)
+{
+    const char *details[NAME_DETAILS_MAX], *joined = NULL;
+    size_t count = rule(value, details);
+    for (size_t i = 0; i < count; i++)
+        joined = joined ? arena_printf(arena, "%s;%s", joined, details[i]) : details[i];
+    return joined;
+}
+
 bool check_dns_label(struct faults *faults, const struct path *path, const char *value)
 {
-    size_t len = strlen(value), before = faults->count;
-    if (len > 63)
-        fault_invalid(faults, path, value, "must be no more than 63 characters");
-    if (!is_label(value, len))
-        fault_invalid(faults, path, value, is_subdomain(value, len) ? "must not contain dots" : LABEL_DETAIL);
-    return faults->count == before;
+    return check_rule(faults, path, value, dns_label_rule);
 }
 
 bool check_dns_subdomain(struct faults *faults, const struct path *path, const char *value)
 {
-    size_t len = strlen(value), before = faults->count;
-    if (len > 253)
-        fault_invalid(faults, path, value, "must be no more than 253 characters");
-    if (!is_subdomain(value, len))
-        fault_invalid(faults, path, value, SUBDOMAIN_DETAIL);
-    return faults->count == before;
+    return check_rule(faults, path, value, dns_subdomain_rule);
 }
 
 bool check_fqdn(struct faults *faults, const struct path *path, const char *value)
@@ -163,12 +239,7 @@ bool check_annotation_key(struct faults *faults, const struct path *path, const 
 
 bool check_label_value(struct faults *faults, const struct path *path, const char *value)
 {
-    size_t len = strlen(value), before = faults->count;
-    if (len > 63)
-        fault_invalid(faults, path, value, "must be no more than 63 bytes");
-    if (len > 0 && !is_name(value, len))
-        fault_invalid(faults, path, value, LABEL_VALUE_DETAIL);
-    return faults->count == before;
+    return check_rule(faults, path, value, label_value_rule);
 }
 
 bool check_port_name(struct faults *faults, const struct path *path, const char *value)
@@ -193,92 +264,107 @@ bool check_port_name(struct faults *faults, const struct path *path, const char 
     return faults->count == before;
 }
 
+bool check_range(struct faults *faults, const struct path *path, long long value, long long first,
+                 long long last)
+{
+    if (value >= first && value <= last)
+        return true;
+    fault_invalid_number(
+        faults, path, value,
+        arena_printf(faults->arena, "must be between %lld and %lld, inclusive", first, last));
+    return false;
+}
+
 bool check_port_number(struct faults *faults, const struct path *path, long long value)
 {
-    if (value >= 1 && value <= 65535)
+    return check_range(faults, path, value, 1, 65535);
+}
+
+bool check_not_negative(struct faults *faults, const struct path *path, long long value)
+{
+    if (value >= 0)
         return true;
-    fault_invalid_number(faults, path, value, "must be between 1 and 65535, inclusive");
+    fault_invalid_number(faults, path, value, "must be greater than or equal to 0");
     return false;
 }
 
-/* Removes the leading zeros of each decimal part, to tell "010.0.0.1" from what is no address at all. */
-static const char *without_zeros(const char *value, struct arena *arena)
+bool check_config_key(struct faults *faults, const struct path *path, const char *value)
 {
-    char *out = arena_alloc(arena, strlen(value) + 1), *to = out;
+    size_t before = faults->count;
+    size_t len = strlen(value), charset = 0;
+    while (value[charset] && (is_alnum(value[charset]) || strchr("-._", value[charset])))
+        charset++;
+    if (len > 253)
+        fault_invalid(faults, path, value, "must be no more than 253 characters");
+    if (len == 0 || charset < len)
+        fault_invalid(faults, path, value, CONFIG_KEY_DETAIL);
+    if (strcmp(value, ".") == 0)
+        fault_invalid(faults, path, value, "must not be '.'");
+    else if (strcmp(value, "..") == 0)
+        fault_invalid(faults, path, value, "must not be '..'");
+    else if (strncmp(value, "..", 2) == 0)
+        fault_invalid(faults, path, value, "must not start with '..'");
+    return faults->count == before;
+}
+
+bool check_environment_name(struct faults *faults, const struct path *path, const char *value)
+{
+    size_t before = faults->count;
+    if (!*value)
+        fault_invalid(faults, path, value, "environment variable name must be non-empty");
     for (const char *at = value; *at; at++) {
-        bool starts_part = at == value || !isdigit((unsigned char)at[-1]);
-        if (starts_part)
-            while (*at == '0' && isdigit((unsigned char)at[1]))
-                at++;
-        *to++ = *at;
+        if (*at >= ' ' && *at <= '~' && *at != '=')
+            continue;
+        fault_invalid(
+            faults, path, value,
+            "a valid environment variable name must consist only of printable ASCII characters other "
+            "than '='");
+        break;
     }
-    return out;
+    return faults->count == before;
 }
 
-static bool is_mapped(const char *value)
+bool check_header_name(struct faults *faults, const struct path *path, const char *value)
 {
-    struct in6_addr raw;
-    return inet_pton(AF_INET6, value, &raw) == 1 && IN6_IS_ADDR_V4MAPPED(&raw);
-}
-
-bool check_address(struct faults *faults, const struct path *path, const char *value, struct address *ret)
-{
-    if (address_parse(value, ret, NULL) == 0)
+    size_t len = strlen(value), charset = 0;
+    while (value[charset] && (is_alnum(value[charset]) || value[charset] == '-'))
+        charset++;
+    if (len > 0 && charset == len)
         return true;
-    struct address loose;
-    const char *detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-    if (is_mapped(value))
-        detail = "must not be an IPv4-mapped IPv6 address";
-    else if (!strchr(value, ':') && address_parse(without_zeros(value, faults->arena), &loose, NULL) == 0)
-        detail = "must not have leading 0s";
-    fault_invalid(faults, path, value, detail);
+    fault_invalid(faults, path, value, HEADER_DETAIL);
     return false;
 }
 
-static bool is_link_local_multicast(const struct address *address)
+/* Like is_subdomain, where a label may begin with one underscore and hold others. */
+static bool is_search_path(const char *value, size_t len)
 {
-    size_t len;
-    const uint8_t *wire = address_wire(address, &len);
-    if (len == 4)
-        return wire[0] == 224 && wire[1] == 0 && wire[2] == 0;
-    return wire[0] == 0xff && (wire[1] & 0x0f) == 2;
-}
-
-bool check_endpoint_address(struct faults *faults, const struct path *path, const char *value,
-                            const struct address *address)
-{
-    const char *detail = NULL;
-    if (address_is_unspecified(address))
-        detail = arena_printf(faults->arena, "may not be unspecified (%s)", value);
-    else if (address_is_loopback(address))
-        detail = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-    else if (address_is_link_local(address))
-        detail = "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-    else if (is_link_local_multicast(address))
-        detail = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-    if (!detail)
-        return true;
-    fault_invalid(faults, path, value, detail);
-    return false;
-}
-
-bool check_prefix(struct faults *faults, const struct path *path, const char *value, struct prefix *ret)
-{
-    const char *detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    const char *slash = strchr(value, '/');
-    struct prefix loose;
-    if (prefix_parse(value, ret, NULL) == 0) {
-        struct address address;
-        const char *host = arena_strndup(faults->arena, value, (size_t)(slash - value));
-        if (address_parse(host, &address, NULL) == 0 && address_cmp(&address, &ret->address) == 0)
+    for (;;) {
+        const char *dot = memchr(value, '.', len);
+        size_t label = dot ? (size_t)(dot - value) : len, at = 0;
+        if (label > 0 && value[0] == '_')
+            at++;
+        if (at == label || !is_small_alnum(value[at]) || !is_small_alnum(value[label - 1]))
+            return false;
+        for (; at < label; at++)
+            if (!is_small_alnum(value[at]) && value[at] != '-' && value[at] != '_')
+                return false;
+        if (!dot)
             return true;
-        detail = "must not have bits set beyond the prefix length";
-    } else if (slash && is_mapped(arena_strndup(faults->arena, value, (size_t)(slash - value)))) {
-        detail = "must not have an IPv4-mapped IPv6 address";
-    } else if (slash && !strchr(value, ':') &&
-               prefix_parse(without_zeros(value, faults->arena), &loose, NULL) == 0) {
-        detail = "must not have leading 0s in IP or prefix length";
+        value += label + 1;
+        len -= label + 1;
     }
-    fault_invalid(faults, path, value, detail);
-    return false;
+}
+
+bool check_search_path(struct faults *faults, const struct path *path, const char *value)
+{
+    size_t len = strlen(value), before = faults->count;
+    if (strcmp(value, ".") == 0)
+        return true;
+    if (len > 0 && value[len - 1] == '.')
+        value = arena_strndup(faults->arena, value, --len);
+    if (len > 253)
+        fault_invalid(faults, path, value, "must be no more than 253 characters");
+    if (!is_search_path(value, len))
+        fault_invalid(faults, path, value, SEARCH_DETAIL);
+    return faults->count == before;
 }

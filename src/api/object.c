@@ -11,11 +11,14 @@ static const struct api_kind_info kinds[API_KIND_COUNT] = {
     [API_ENDPOINT_SLICE] = {"EndpointSlice", "discovery.k8s.io", "v1", true, true,
                             &discovery__endpoint_slice__descriptor},
     [API_ENDPOINTS] = {"Endpoints", "", "v1", true, true, &core__endpoints__descriptor},
-    [API_NODE] = {"Node", "", "v1", false, false, &core__node__descriptor},
-    [API_POD] = {"Pod", "", "v1", true, false, &core__pod__descriptor},
+    [API_NODE] = {"Node", "", "v1", false, true, &core__node__descriptor},
+    [API_POD] = {"Pod", "", "v1", true, true, &core__pod__descriptor},
     [API_NAMESPACE] = {"Namespace", "", "v1", false, true, &core__namespace__descriptor},
     [API_SERVICE_CIDR] = {"ServiceCIDR", "networking.k8s.io", "v1", false, true,
                           &networking__service_cidr__descriptor},
+    [API_CONFIG_MAP] = {"ConfigMap", "", "v1", true, true, &core__config_map__descriptor},
+    [API_EVENT] = {"Event", "", "v1", true, true, &core__event__descriptor},
+    [API_LEASE] = {"Lease", "coordination.k8s.io", "v1", true, true, &coordination__lease__descriptor},
 };
 
 /* What every kind begins with; api_metadata relies on it. */
@@ -32,6 +35,9 @@ METADATA_IS_FIRST(Core__Node);
 METADATA_IS_FIRST(Core__Pod);
 METADATA_IS_FIRST(Core__Namespace);
 METADATA_IS_FIRST(Networking__ServiceCIDR);
+METADATA_IS_FIRST(Core__ConfigMap);
+METADATA_IS_FIRST(Core__Event);
+METADATA_IS_FIRST(Coordination__Lease);
 
 const struct api_kind_info *api_kind_info(enum api_kind kind)
 {
@@ -51,11 +57,15 @@ const char *api_kind_version(enum api_kind kind)
         return "discovery.k8s.io/v1";
     case API_SERVICE_CIDR:
         return "networking.k8s.io/v1";
+    case API_LEASE:
+        return "coordination.k8s.io/v1";
     case API_SERVICE:
     case API_ENDPOINTS:
     case API_NODE:
     case API_POD:
     case API_NAMESPACE:
+    case API_CONFIG_MAP:
+    case API_EVENT:
         break;
     }
     return "v1";
@@ -118,6 +128,21 @@ const Core__Namespace *api_namespace(const struct api_object *object)
 const Networking__ServiceCIDR *api_service_cidr(const struct api_object *object)
 {
     return message_of(object, API_SERVICE_CIDR);
+}
+
+const Core__ConfigMap *api_config_map(const struct api_object *object)
+{
+    return message_of(object, API_CONFIG_MAP);
+}
+
+const Core__Event *api_event(const struct api_object *object)
+{
+    return message_of(object, API_EVENT);
+}
+
+const Coordination__Lease *api_lease(const struct api_object *object)
+{
+    return message_of(object, API_LEASE);
 }
 
 Meta__ObjectMeta *api_metadata(const ProtobufCMessage *message)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
+#include "api/coordination.pb-c.h"
 #include "api/core.pb-c.h"
 #include "api/discovery.pb-c.h"
 #include "api/meta.pb-c.h"
 #include "api/networking.pb-c.h"
+#include "api/node.pb-c.h"
+#include "api/pod.pb-c.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,9 +19,12 @@ enum api_kind {
     API_NODE,
     API_POD,
     API_NAMESPACE,
-    API_SERVICE_CIDR
+    API_SERVICE_CIDR,
+    API_CONFIG_MAP,
+    API_EVENT,
+    API_LEASE
 };
-#define API_KIND_COUNT 7
+#define API_KIND_COUNT 10
 
 /* A decoded object. It borrows everything: message, name and namespace_ live in the arena that it was decoded
  * into. After defaulting, metadata and spec (where the kind has one) are never NULL; any other submessage and
@@ -57,6 +63,9 @@ const Core__Node *api_node(const struct api_object *object);
 const Core__Pod *api_pod(const struct api_object *object);
 const Core__Namespace *api_namespace(const struct api_object *object);
 const Networking__ServiceCIDR *api_service_cidr(const struct api_object *object);
+const Core__ConfigMap *api_config_map(const struct api_object *object);
+const Core__Event *api_event(const struct api_object *object);
+const Coordination__Lease *api_lease(const struct api_object *object);
 
 /* The metadata of any kind; NULL only in a message that was never defaulted. */
 Meta__ObjectMeta *api_metadata(const ProtobufCMessage *message);

@@ -245,12 +245,46 @@ bool time_parse(const char *text, int64_t *ret_seconds, int32_t *ret_nanos)
     return true;
 }
 
-const char *time_format(int64_t seconds, struct arena *arena)
+/* count digits of value, which has no more. */
+static char *put_digits(char *at, int count, int value)
+{
+    for (int i = count; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + count;
+}
+
+/* Up to the seconds; returns the end. */
+static char *put_moment(int64_t seconds, char *at)
 {
     time_t when = (time_t)seconds;
-    struct tm parts;
-    if (seconds < YEAR_0 || seconds >= YEAR_10000 || !gmtime_r(&when, &parts))
-        return "0001-01-01T00:00:00Z";
-    return arena_printf(arena, "%04d-%02d-%02dT%02d:%02d:%02dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    struct tm parts = {.tm_year = 1 - 1900, .tm_mday = 1};
+    if (seconds >= YEAR_0 && seconds < YEAR_10000)
+        gmtime_r(&when, &parts);
+    const int numbers[] = {parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                           parts.tm_hour,        parts.tm_min,     parts.tm_sec};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        at = put_digits(at, i == 0 ? 4 : 2, numbers[i]);
+        *at++ = "--T::"[i];
+    }
+    return at - 1;
+}
+
+const char *time_put(int64_t seconds, char buffer[TIME_TEXT_MAX])
+{
+    strcpy(put_moment(seconds, buffer), "Z");
+    return buffer;
+}
+
+const char *time_put_micros(int64_t seconds, int32_t nanos, char buffer[TIME_TEXT_MAX])
+{
+    char *at = put_moment(seconds, buffer);
+    *at++ = '.';
+    strcpy(put_digits(at, 6, nanos >= 0 && nanos < 1000000000 ? nanos / 1000 : 0), "Z");
+    return buffer;
+}
+
+const char *time_format(int64_t seconds, struct arena *arena)
+{
+    char buffer[TIME_TEXT_MAX];
+    return arena_strdup(arena, time_put(seconds, buffer));
 }

@@ -25,3 +25,7 @@ struct scalar scalar_resolve(const char *text, size_t len);
  * nanos. */
 bool time_parse(const char *text, int64_t *ret_seconds, int32_t *ret_nanos);
 const char *time_format(int64_t seconds, struct arena *arena);
+/* The same without an arena, and with six digits of fraction, as MicroTime; both return buffer. */
+#define TIME_TEXT_MAX 40
+const char *time_put(int64_t seconds, char buffer[TIME_TEXT_MAX]);
+const char *time_put_micros(int64_t seconds, int32_t nanos, char buffer[TIME_TEXT_MAX]);

@@ -33,7 +33,7 @@ void tape_fail(struct tape *tape, yaml_mark_t mark, const char *sentence)
         tape->fault = (struct tape_fault){sentence, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
 }
 
-static struct tape_node *append(struct tape *tape, enum tape_kind kind, yaml_mark_t mark)
+struct tape_node *tape_push(struct tape *tape, enum tape_kind kind, yaml_mark_t mark)
 {
     if (tape->count == tape->capacity) {
         tape->capacity = tape->capacity ? tape->capacity * 2 : 256;
@@ -50,7 +50,7 @@ static struct tape_node *append(struct tape *tape, enum tape_kind kind, yaml_mar
 void tape_open_root(struct tape *tape, yaml_mark_t mark)
 {
     assert(tape->count == 0);
-    append(tape, TAPE_MAPPING, mark);
+    tape_push(tape, TAPE_MAPPING, mark);
 }
 
 /* The merge keys among the root's own pairs are not seen by the builder, which starts below it. */
@@ -103,7 +103,7 @@ static void add_alias(struct tape *tape, const yaml_event_t *event)
             tape_fail(tape, event->start_mark,
                       arena_printf(tape->arena, "alias \"%s\" stands inside its own anchor", name));
         else if (add_weight(tape, event->start_mark, anchor->weight))
-            append(tape, TAPE_ALIAS, event->start_mark)->count = anchor->node;
+            tape_push(tape, TAPE_ALIAS, event->start_mark)->count = anchor->node;
         return;
     }
     tape_fail(tape, event->start_mark,
@@ -153,7 +153,7 @@ static void add_scalar(struct tape *tape, const yaml_event_t *event)
         return;
     tape->bytes += len;
     char *text = arena_strndup(tape->arena, value, len);
-    struct tape_node *node = append(tape, TAPE_SCALAR, event->start_mark);
+    struct tape_node *node = tape_push(tape, TAPE_SCALAR, event->start_mark);
     node->text = text;
     node->len = (uint32_t)len;
     node->is_plain = is_plain;
@@ -192,7 +192,7 @@ static void open_container(struct builder *builder, const yaml_event_t *event)
     uint32_t weight_before = tape->weight;
     if (tape->fault.sentence || !add_weight(tape, event->start_mark, 1))
         return;
-    append(tape, is_mapping ? TAPE_MAPPING : TAPE_SEQUENCE, event->start_mark);
+    tape_push(tape, is_mapping ? TAPE_MAPPING : TAPE_SEQUENCE, event->start_mark);
     builder->open[depth] = (struct open_node){.node = tape->count - 1,
                                               .weight_before = weight_before,
                                               .anchor = add_anchor(tape, event, name),
@@ -340,4 +340,24 @@ struct scalar tape_scalar(const struct tape_node *node)
     if (!node->is_plain)
         return (struct scalar){.type = SCALAR_STRING};
     return scalar_resolve(node->text, node->len);
+}
+
+const char *tape_key(const struct tape_node *key, struct arena *arena)
+{
+    if (key->kind != TAPE_SCALAR)
+        return NULL;
+    struct scalar scalar = tape_scalar(key);
+    switch (scalar.type) {
+    case SCALAR_BOOLEAN:
+        return scalar.boolean ? "true" : "false";
+    case SCALAR_INTEGER:
+        return arena_printf(arena, "%lld", (long long)scalar.integer);
+    case SCALAR_NULL:
+        return NULL;
+    case SCALAR_STRING:
+    case SCALAR_REAL:
+    case SCALAR_MERGE:
+        break;
+    }
+    return key->text;
 }

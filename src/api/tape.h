@@ -69,6 +69,9 @@ void tape_fail(struct tape *tape, yaml_mark_t mark, const char *sentence);
  * parser, and past TAPE_GIVE_UP_DEPTH, with is_given_up and the fault set. A fault of the document goes to
  * tape->fault and reading goes on, storing nothing. */
 bool tape_add(struct tape *tape, yaml_parser_t *parser, yaml_event_t *event, unsigned depth);
+/* Appends one node; for those who build a tape without a parser. The caller keeps count and end of
+ * containers. */
+struct tape_node *tape_push(struct tape *tape, enum tape_kind kind, yaml_mark_t mark);
 /* Opens the mapping at the root of a document by hand; the caller adds keys and values and then closes it. */
 void tape_open_root(struct tape *tape, yaml_mark_t mark);
 void tape_close_root(struct tape *tape);
@@ -89,6 +92,9 @@ const struct tape_node *tape_get(const struct tape *tape, const struct tape_node
 const struct tape_node *tape_locate(const struct tape *tape, const struct path *path);
 /* What the scalar means; STRING for quoted ones. */
 struct scalar tape_scalar(const struct tape_node *node);
+/* What a mapping's key is in JSON, where keys are strings; YAML's booleans and numbers become the text that
+ * sigs.k8s.io/yaml gives them. NULL for what is no key. In the arena or the tape's own. */
+const char *tape_key(const struct tape_node *key, struct arena *arena);
 
 /* Replaces each mapping that has "<<" keys with what it amounts to: its own keys win, then the first merged
  * mapping that has the key (https://yaml.org/type/merge.html). Faults go to tape->fault. */

@@ -2,101 +2,159 @@
 #include "api/validate.h"
 
 #include "api/encode.h"
-#include "api/names.h"
+#include "api/validate_parts.h"
+#include "api/validate_pod.h"
 
-#include <string.h>
-
-/* At most one prefix of each family, as podCIDRs and ServiceCIDR want it. */
-static bool is_family_repeated(const struct prefix prefixes[2])
-{
-    return address_family(&prefixes[0].address) == address_family(&prefixes[1].address);
-}
-
-static void validate_node(struct faults *faults, const Core__Node *node)
-{
-    const Core__NodeSpec *spec = node->spec;
-    const struct path *path = path_field(path_field(NULL, "spec"), "podCIDRs");
-    struct prefix prefixes[2];
-    size_t valid = 0;
-    validate_metadata(faults, node->metadata, false, check_dns_subdomain);
-    for (size_t i = 0; i < spec->n_podcidrs; i++) {
-        struct prefix prefix;
-        if (check_prefix(faults, path_index(path, i), spec->podcidrs[i], &prefix) && valid < 2)
-            prefixes[valid++] = prefix;
-    }
-    if (spec->n_podcidrs > 2 || (valid == 2 && is_family_repeated(prefixes)))
-        fault_invalid_list(faults, path, spec->podcidrs, spec->n_podcidrs,
-                           "may specify no more than one CIDR for each IP family");
-}
-
-static void validate_service_cidr(struct faults *faults, const Networking__ServiceCIDR *range)
-{
-    const Networking__ServiceCIDRSpec *spec = range->spec;
-    const struct path *path = path_field(path_field(NULL, "spec"), "cidrs");
-    struct prefix prefixes[2];
-    bool is_valid = true;
-    validate_metadata(faults, range->metadata, false, check_dns_subdomain);
-    if (spec->n_cidrs == 0) {
-        fault_required(faults, path, "at least one CIDR required");
-        return;
-    }
-    if (spec->n_cidrs > 2) {
-        fault_invalid_list(faults, path, spec->cidrs, spec->n_cidrs, "may only hold up to 2 values");
-        return;
-    }
-    for (size_t i = 0; i < spec->n_cidrs; i++) {
-        char canonical[PREFIX_TEXT_MAX];
-        const struct path *where = path_index(path, i);
-        if (!check_prefix(faults, where, spec->cidrs[i], &prefixes[i])) {
-            is_valid = false;
-        } else if (strcmp(prefix_format(&prefixes[i], canonical), spec->cidrs[i]) != 0) {
-            fault_invalid(faults, where, spec->cidrs[i],
-                          arena_printf(faults->arena, "must be in canonical form (\"%s\")", canonical));
-            is_valid = false;
-        }
-    }
-    if (is_valid && spec->n_cidrs == 2 && is_family_repeated(prefixes))
-        fault_invalid_list(faults, path, spec->cidrs, spec->n_cidrs,
-                           "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and "
-                           "2001:db8::/64");
-}
-
-static void validate_kind(struct faults *faults, enum api_kind kind, const ProtobufCMessage *message)
+static void check_create(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object)
 {
     switch (kind) {
     case API_SERVICE:
-        validate_service(faults, (const Core__Service *)message);
+        validate_metadata(faults, api_metadata(object), true, dns_label_rule);
+        validate_service(faults, (const Core__Service *)object, NULL);
         break;
     case API_ENDPOINT_SLICE:
-        validate_endpoint_slice(faults, (const Discovery__EndpointSlice *)message);
+        validate_endpoint_slice(faults, (const Discovery__EndpointSlice *)object, NULL);
         break;
     case API_ENDPOINTS:
-        validate_endpoints(faults, (const Core__Endpoints *)message);
+        validate_endpoints(faults, (const Core__Endpoints *)object, NULL);
         break;
     case API_NODE:
-        validate_node(faults, (const Core__Node *)message);
+        validate_node(faults, (const Core__Node *)object);
         break;
     case API_POD:
-        validate_metadata(faults, api_metadata(message), true, check_dns_subdomain);
+        validate_pod(faults, (const Core__Pod *)object);
         break;
     case API_NAMESPACE:
-        validate_metadata(faults, api_metadata(message), false, check_dns_label);
+        validate_namespace(faults, (const Core__Namespace *)object);
         break;
     case API_SERVICE_CIDR:
-        validate_service_cidr(faults, (const Networking__ServiceCIDR *)message);
+        validate_service_cidr(faults, (const Networking__ServiceCIDR *)object);
+        break;
+    case API_CONFIG_MAP:
+        validate_config_map(faults, (const Core__ConfigMap *)object);
+        break;
+    case API_EVENT:
+        validate_event(faults, (const Core__Event *)object, "reportingComponent");
+        break;
+    case API_LEASE:
+        validate_lease(faults, (const Coordination__Lease *)object);
         break;
     }
+}
+
+static void check_update(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object,
+                         const ProtobufCMessage *old)
+{
+    switch (kind) {
+    case API_SERVICE:
+        validate_service_update(faults, (const Core__Service *)object, (const Core__Service *)old);
+        break;
+    case API_ENDPOINT_SLICE:
+        validate_endpoint_slice(faults, (const Discovery__EndpointSlice *)object,
+                                (const Discovery__EndpointSlice *)old);
+        break;
+    case API_ENDPOINTS:
+        validate_endpoints(faults, (const Core__Endpoints *)object, (const Core__Endpoints *)old);
+        break;
+    case API_NODE:
+        validate_node(faults, (const Core__Node *)object);
+        validate_node_update(faults, (const Core__Node *)object, (const Core__Node *)old);
+        break;
+    case API_POD:
+        validate_pod_update(faults, (const Core__Pod *)object, (const Core__Pod *)old);
+        break;
+    case API_NAMESPACE:
+        validate_namespace(faults, (const Core__Namespace *)object);
+        validate_metadata_update(faults, api_metadata(object), api_metadata(old));
+        break;
+    case API_SERVICE_CIDR:
+        validate_service_cidr_update(faults, (const Networking__ServiceCIDR *)object,
+                                     (const Networking__ServiceCIDR *)old);
+        break;
+    case API_CONFIG_MAP:
+        validate_config_map_update(faults, (const Core__ConfigMap *)object, (const Core__ConfigMap *)old);
+        break;
+    case API_EVENT:
+        validate_event(faults, (const Core__Event *)object, "reportingComponent");
+        break;
+    case API_LEASE:
+        validate_lease_update(faults, (const Coordination__Lease *)object, (const Coordination__Lease *)old);
+        break;
+    }
+}
+
+static void check_status_update(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object,
+                                const ProtobufCMessage *old)
+{
+    switch (kind) {
+    case API_SERVICE:
+        validate_service_status(faults, (const Core__Service *)object, (const Core__Service *)old);
+        break;
+    case API_NODE:
+        validate_node_update(faults, (const Core__Node *)object, (const Core__Node *)old);
+        break;
+    case API_POD:
+        validate_pod_status(faults, (const Core__Pod *)object, (const Core__Pod *)old);
+        break;
+    case API_NAMESPACE:
+        validate_namespace_status(faults, (const Core__Namespace *)object, (const Core__Namespace *)old);
+        break;
+    case API_SERVICE_CIDR:
+        validate_metadata_update(faults, api_metadata(object), api_metadata(old));
+        break;
+    case API_ENDPOINT_SLICE:
+    case API_ENDPOINTS:
+    case API_CONFIG_MAP:
+    case API_EVENT:
+    case API_LEASE:
+        check_update(faults, kind, object, old);
+        break;
+    }
+}
+
+/* What goes for every kind, whatever its own rules on names: staging k8s.io/apiserver pkg/registry/rest. */
+static void check_common(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object)
+{
+    validate_any_metadata(faults, api_metadata(object), api_kind_info(kind)->is_namespaced,
+                          path_segment_rule);
+}
+
+void validate_create(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object)
+{
+    size_t before = faults->count;
+    check_create(faults, kind, object);
+    if (faults->count == before)
+        check_common(faults, kind, object);
+}
+
+void validate_update(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object,
+                     const ProtobufCMessage *old)
+{
+    check_common(faults, kind, object);
+    validate_any_metadata_update(faults, api_metadata(object), api_metadata(old));
+    check_update(faults, kind, object, old);
+}
+
+void validate_status_update(struct faults *faults, enum api_kind kind, const ProtobufCMessage *object,
+                            const ProtobufCMessage *old)
+{
+    check_common(faults, kind, object);
+    validate_any_metadata_update(faults, api_metadata(object), api_metadata(old));
+    check_status_update(faults, kind, object, old);
 }
 
 const char *validate_object(enum api_kind kind, const ProtobufCMessage *message, const struct tape *tape,
                             struct arena *arena, uint32_t *ret_line, uint32_t *ret_column)
 {
     struct faults faults;
-    faults.arena = arena;
+    faults_init(&faults, arena);
     faults.tape = tape;
-    faults.count = 0;
-    faults.line = faults.column = 0;
-    validate_kind(&faults, kind, message);
+    if (kind == API_POD)
+        validate_metadata(&faults, api_metadata(message), true, dns_subdomain_rule);
+    else
+        check_create(&faults, kind, message);
+    if (kind == API_SERVICE)
+        validate_service_alone(&faults, (const Core__Service *)message);
     if (faults.count == 0)
         return NULL;
     if (faults.line) {

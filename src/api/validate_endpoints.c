@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/names.h"
-#include "api/validate.h"
-
-#include <string.h>
+#include "api/equal.h"
+#include "api/validate_parts.h"
 
 #define ENDPOINTS_MAX 1000
 #define ADDRESSES_MAX 100
@@ -18,9 +16,7 @@ static void check_slice_port(struct faults *faults, const struct path *path,
     if (*port->name)
         check_dns_label(faults, path_field(path, "name"), port->name);
     validate_choice(faults, path_field(path, "protocol"), port->protocol, validate_protocols);
-    /* The apiserver lets any number pass here; a rule set cannot hold it. */
-    if (port->has_port)
-        check_port_number(faults, path_field(path, "port"), port->port);
+    /* The apiserver lets any number pass as a port; store/convert.c passes over those that are none. */
     if (port->appprotocol)
         check_qualified_name(faults, path_field(path, "appProtocol"), port->appprotocol);
 }
@@ -43,19 +39,23 @@ static void check_slice_ports(struct faults *faults, const Discovery__EndpointSl
     }
 }
 
-static void check_slice_address(struct faults *faults, const struct path *path, const char *type,
-                                const char *value)
+/* Upstream's path of a wrong family is that of the list. An IPv6 address stands in its canonical form. */
+static void check_slice_address(struct faults *faults, const struct path *list, size_t index,
+                                const char *type, const char *value)
 {
+    const struct path *path = path_index(list, index);
     struct address address;
     if (strcmp(type, "FQDN") == 0) {
         check_fqdn(faults, path, value);
         return;
     }
-    if (!check_address(faults, path, value, &address))
+    bool is_ipv6 = strcmp(type, "IPv6") == 0;
+    if (!is_ipv6 && strcmp(type, "IPv4") != 0)
         return;
-    const char *family = family_name(address_family(&address));
-    if (strcmp(type, family) != 0)
-        fault_invalid(faults, path, value, arena_printf(faults->arena, "must be an %s address", type));
+    if (!(is_ipv6 ? check_canonical_address : check_address)(faults, path, value, &address))
+        return;
+    if (strcmp(type, family_name(address_family(&address))) != 0)
+        fault_invalid(faults, list, value, arena_printf(faults->arena, "must be an %s address", type));
     check_endpoint_address(faults, path, value, &address);
 }
 
@@ -106,7 +106,7 @@ static void check_endpoint(struct faults *faults, const struct path *path, const
     else if (endpoint->n_addresses > ADDRESSES_MAX)
         fault_too_many(faults, addresses, endpoint->n_addresses, ADDRESSES_MAX);
     for (size_t i = 0; i < endpoint->n_addresses; i++)
-        check_slice_address(faults, path_index(addresses, i), type, endpoint->addresses[i]);
+        check_slice_address(faults, addresses, i, type, endpoint->addresses[i]);
     if (endpoint->nodename)
         check_dns_subdomain(faults, path_field(path, "nodeName"), endpoint->nodename);
     const struct path *topology = path_field(path, "deprecatedTopology");
@@ -121,19 +121,39 @@ static void check_endpoint(struct faults *faults, const struct path *path, const
     }
 }
 
-void validate_endpoint_slice(struct faults *faults, const Discovery__EndpointSlice *slice)
+static bool is_repeated_unchanged(const ProtobufCMessage *message, const ProtobufCMessage *old,
+                                  const char *field)
+{
+    return old &&
+           message_equal_field(message, old,
+                               protobuf_c_message_descriptor_get_field_by_name(message->descriptor, field));
+}
+
+static void check_endpoints(struct faults *faults, const Discovery__EndpointSlice *slice)
 {
     const struct path *path = path_field(NULL, "endpoints");
-    validate_metadata(faults, slice->metadata, true, check_dns_subdomain);
-    bool has_type =
-        validate_choice(faults, path_field(NULL, "addressType"), slice->addresstype, address_types);
-    check_slice_ports(faults, slice);
     if (slice->n_endpoints > ENDPOINTS_MAX) {
         fault_too_many(faults, path, slice->n_endpoints, ENDPOINTS_MAX);
         return;
     }
-    for (size_t i = 0; has_type && i < slice->n_endpoints; i++)
-        check_endpoint(faults, path_index(path, i), slice->addresstype, slice->endpoints[i]);
+    for (size_t i = 0; i < slice->n_endpoints; i++)
+        check_endpoint(faults, path_index(path, i), api_text(slice->addresstype), slice->endpoints[i]);
+}
+
+void validate_endpoint_slice(struct faults *faults, const Discovery__EndpointSlice *slice,
+                             const Discovery__EndpointSlice *old)
+{
+    const struct path *type = path_field(NULL, "addressType");
+    validate_metadata(faults, slice->metadata, true, dns_subdomain_rule);
+    validate_choice(faults, type, slice->addresstype, address_types);
+    check_slice_ports(faults, slice);
+    size_t before = faults->count;
+    check_endpoints(faults, slice);
+    /* What earlier rules let in may stay. */
+    if (faults->count > before && is_repeated_unchanged(&slice->base, old ? &old->base : NULL, "endpoints"))
+        faults_truncate(faults, before);
+    if (old && !is_same_text(slice->addresstype, old->addresstype))
+        fault_invalid(faults, type, api_text(slice->addresstype), FIELD_IS_IMMUTABLE);
 }
 
 static void check_subset_address(struct faults *faults, const struct path *path,
@@ -146,8 +166,10 @@ static void check_subset_address(struct faults *faults, const struct path *path,
         check_dns_label(faults, path_field(path, "hostname"), endpoint->hostname);
     if (endpoint->nodename)
         check_dns_subdomain(faults, path_field(path, "nodeName"), endpoint->nodename);
-    if (is_address)
+    if (is_address || address_parse_loosely(ip, faults->arena, &address))
         check_endpoint_address(faults, path_field(path, "ip"), ip, &address);
+    else
+        fault_invalid(faults, path_field(path, "ip"), ip, "must be a valid IP address");
 }
 
 static void check_subset_port(struct faults *faults, const struct path *path, const Core__EndpointPort *port,
@@ -163,9 +185,8 @@ static void check_subset_port(struct faults *faults, const struct path *path, co
         check_qualified_name(faults, path_field(path, "appProtocol"), port->appprotocol);
 }
 
-void validate_endpoints(struct faults *faults, const Core__Endpoints *endpoints)
+static void check_subsets(struct faults *faults, const Core__Endpoints *endpoints)
 {
-    validate_metadata(faults, endpoints->metadata, true, check_dns_subdomain);
     for (size_t i = 0; i < endpoints->n_subsets; i++) {
         const Core__EndpointSubset *subset = endpoints->subsets[i];
         const struct path *path = path_index(path_field(NULL, "subsets"), i);
@@ -180,4 +201,15 @@ void validate_endpoints(struct faults *faults, const Core__Endpoints *endpoints)
             check_subset_port(faults, path_index(path_field(path, "ports"), j), subset->ports[j],
                               subset->n_ports > 1);
     }
+}
+
+void validate_endpoints(struct faults *faults, const Core__Endpoints *endpoints, const Core__Endpoints *old)
+{
+    if (old)
+        validate_metadata_update(faults, endpoints->metadata, old->metadata);
+    validate_metadata(faults, endpoints->metadata, true, dns_subdomain_rule);
+    size_t before = faults->count;
+    check_subsets(faults, endpoints);
+    if (faults->count > before && is_repeated_unchanged(&endpoints->base, old ? &old->base : NULL, "subsets"))
+        faults_truncate(faults, before);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/names.h"
+#include "api/text_set.h"
 #include "api/validate.h"
+#include "api/validate_parts.h"
 
 #include <ctype.h>
-#include <string.h>
 
-#define NO_ALLOCATOR "there is no allocator yet: "
 #define ONLY_BALANCER "may only be used when `type` is 'LoadBalancer'"
 #define AFFINITY_SECONDS_MAX 86400
 #define TOPOLOGY_KEYS_MAX 16
@@ -19,39 +18,14 @@ static const char *const affinities[] = {"ClientIP", "None", NULL};
 static const char *const policies[] = {"Cluster", "Local", NULL};
 static const char *const families[] = {"IPv4", "IPv6", NULL};
 static const char *const family_policies[] = {"PreferDualStack", "RequireDualStack", "SingleStack", NULL};
-static const char *const distributions[] = {"PreferClose", "PreferSameNode", "PreferSameZone", NULL};
-static const char *const ip_modes[] = {"Proxy", "VIP", NULL};
-
-static bool is_text(const char *value, const char *wanted)
-{
-    return strcmp(api_text(value), wanted) == 0;
-}
-
-static bool is_set(const char *value)
-{
-    return value && *value;
-}
+static const char *const distributions[] = {"PreferClose", "PreferSameZone", "PreferSameNode", NULL};
 
 static const struct path spec_frame = {.name = "spec"};
 static const struct path *const spec_path = &spec_frame;
 
-static bool is_headless(const Core__ServiceSpec *spec)
+bool is_headless(const Core__ServiceSpec *spec)
 {
     return spec->n_clusterips == 1 && is_text(spec->clusterips[0], "None");
-}
-
-bool validate_choice(struct faults *faults, const struct path *path, const char *value,
-                     const char *const *supported)
-{
-    if (!is_set(value)) {
-        fault_required(faults, path, NULL);
-        return false;
-    }
-    for (size_t i = 0; supported[i]; i++)
-        if (strcmp(supported[i], value) == 0)
-            return true;
-    fault_unsupported(faults, path, value, supported);
-    return false;
 }
 
 static void check_annotations(struct faults *faults, const Meta__ObjectMeta *metadata)
@@ -148,13 +122,11 @@ static void check_node_ports(struct faults *faults, const Core__ServiceSpec *spe
     const char **keys = arena_array(faults->arena, const char *, spec->n_ports);
     for (size_t i = 0; i < spec->n_ports; i++) {
         const Core__ServicePort *port = spec->ports[i];
-        const struct path *where = path_field(path_index(path, i), "nodePort");
         if (port->nodeport == 0)
             continue;
         if (is_text(spec->type, "ClusterIP"))
-            fault_forbidden(faults, where, "may not be used when `type` is 'ClusterIP'");
-        else
-            check_port_number(faults, where, port->nodeport);
+            fault_forbidden(faults, path_field(path_index(path, i), "nodePort"),
+                            "may not be used when `type` is 'ClusterIP'");
         keys[i] = arena_printf(faults->arena, "%s/%d", api_text(port->protocol), port->nodeport);
     }
     const bool *repeated = validate_duplicates(faults->arena, keys, spec->n_ports);
@@ -186,48 +158,54 @@ static void check_port_pairs(struct faults *faults, const Core__ServiceSpec *spe
 
 static void check_affinity(struct faults *faults, const Core__ServiceSpec *spec)
 {
+    static const char wanted[] = "when session affinity type is ClientIP";
+    const struct path *path = path_field(spec_path, "sessionAffinityConfig");
+    const Core__SessionAffinityConfig *config = spec->sessionaffinityconfig;
+    const struct path *client = path_field(path, "clientIP"), *timeout = path_field(client, "timeoutSeconds");
     validate_choice(faults, path_field(spec_path, "sessionAffinity"), spec->sessionaffinity, affinities);
+    if (is_text(spec->sessionaffinity, "None") && config)
+        fault_forbidden(faults, path, "must not be set when session affinity is None");
     if (!is_text(spec->sessionaffinity, "ClientIP"))
         return;
-    int seconds = spec->sessionaffinityconfig->clientip->timeoutseconds;
-    if (seconds > 0 && seconds <= AFFINITY_SECONDS_MAX)
+    if (!config || !config->clientip || !config->clientip->has_timeoutseconds) {
+        fault_required(faults, !config ? path : !config->clientip ? client : timeout, wanted);
         return;
-    const struct path *config = path_field(spec_path, "sessionAffinityConfig");
-    fault_invalid_number(faults, path_field(path_field(config, "clientIP"), "timeoutSeconds"), seconds,
-                         "must be greater than 0 and less than 86400");
+    }
+    int seconds = config->clientip->timeoutseconds;
+    if (seconds <= 0 || seconds > AFFINITY_SECONDS_MAX)
+        fault_invalid_number(faults, timeout, seconds, "must be greater than 0 and less than 86400");
 }
 
 static void check_families(struct faults *faults, const Core__ServiceSpec *spec)
 {
     const struct path *path = path_field(spec_path, "ipFamilies");
     for (size_t i = 0; i < spec->n_ipfamilies; i++) {
-        validate_choice(faults, path_index(path, i), spec->ipfamilies[i], families);
+        validate_supported(faults, path_index(path, i), spec->ipfamilies[i], families);
         for (size_t j = 0; j < i && j < 2; j++)
-            if (is_text(spec->ipfamilies[j], api_text(spec->ipfamilies[i]))) {
+            if (is_same_text(spec->ipfamilies[j], spec->ipfamilies[i])) {
                 fault_duplicate(faults, path_index(path, i), api_text(spec->ipfamilies[i]));
                 break;
             }
     }
     if (spec->ipfamilypolicy)
-        validate_choice(faults, path_field(spec_path, "ipFamilyPolicy"), spec->ipfamilypolicy,
-                        family_policies);
-    if (!is_text(spec->ipfamilypolicy, "SingleStack"))
-        return;
-    if (spec->n_clusterips == 2)
-        fault_invalid(
-            faults, path_field(spec_path, "ipFamilyPolicy"), "SingleStack",
-            "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified");
-    else if (spec->n_ipfamilies == 2)
-        fault_invalid(
-            faults, path_field(spec_path, "ipFamilyPolicy"), "SingleStack",
-            "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
+        validate_supported(faults, path_field(spec_path, "ipFamilyPolicy"), spec->ipfamilypolicy,
+                           family_policies);
+}
+
+/* Values that were let in under earlier rules may stay. old is NULL for a create. */
+static struct text_set kept_values(char *const *old, size_t count, struct arena *arena)
+{
+    return text_set_build(arena, (const char *const *)old, count);
 }
 
 /* Each address by itself. Returns false where comparing them with one another would only repeat the faults.
  */
-static bool check_each_cluster_ip(struct faults *faults, const Core__ServiceSpec *spec)
+static bool check_each_cluster_ip(struct faults *faults, const Core__ServiceSpec *spec,
+                                  const Core__ServiceSpec *old)
 {
     const struct path *path = path_field(spec_path, "clusterIPs");
+    struct text_set kept =
+        kept_values(old ? old->clusterips : NULL, old ? old->n_clusterips : 0, faults->arena);
     bool is_valid = true;
     for (size_t i = 0; i < spec->n_clusterips; i++) {
         const char *value = api_text(spec->clusterips[i]);
@@ -240,8 +218,9 @@ static bool check_each_cluster_ip(struct faults *faults, const Core__ServiceSpec
             }
             continue;
         }
-        is_valid &= check_address(faults, path_index(path, i), value, &address) &&
-                    check_endpoint_address(faults, path_index(path, i), value, &address);
+        if (text_set_has(&kept, value))
+            continue;
+        is_valid &= check_address(faults, path_index(path, i), value, &address);
     }
     if (spec->n_clusterips > 2)
         fault_invalid_list(faults, path, spec->clusterips, spec->n_clusterips,
@@ -257,99 +236,134 @@ static void check_cluster_ips_match(struct faults *faults, const Core__ServiceSp
         return;
     for (size_t i = 0; i < spec->n_clusterips; i++) {
         struct address address;
-        if (address_parse(spec->clusterips[i], &address, NULL) != 0)
+        if (!address_parse_loosely(api_text(spec->clusterips[i]), faults->arena, &address))
             return;
-        enum family family = address_family(&address);
-        count[family]++;
-        if (i >= spec->n_ipfamilies || is_text(spec->ipfamilies[i], family_name(family)))
-            continue;
-        fault_invalid(faults, path_index(path, i), spec->clusterips[i],
-                      arena_printf(faults->arena, "expected an %s value as indicated by `ipFamilies[%zu]`",
-                                   family == FAMILY_IPV4 ? "IPv6" : "IPv4", i));
+        count[address_family(&address)]++;
     }
     if (spec->n_clusterips > 1 && (count[FAMILY_IPV4] == 0 || count[FAMILY_IPV6] == 0))
         fault_invalid_list(faults, path, spec->clusterips, spec->n_clusterips,
                            "may specify no more than one IP for each IP family");
+    for (size_t i = 0; i < spec->n_clusterips && i < spec->n_ipfamilies; i++) {
+        const char *family = api_text(spec->ipfamilies[i]);
+        bool is_ipv6 = strchr(spec->clusterips[i], ':') != NULL;
+        if (!is_text(family, is_ipv6 ? "IPv4" : "IPv6"))
+            continue;
+        fault_invalid(
+            faults, path_index(path, i), spec->clusterips[i],
+            arena_printf(faults->arena, "expected an %s value as indicated by `ipFamilies[%zu]`", family, i));
+    }
 }
 
-static void check_cluster_ips(struct faults *faults, const Core__ServiceSpec *spec)
+void validate_cluster_ips(struct faults *faults, const Core__ServiceSpec *spec, const Core__ServiceSpec *old)
 {
     const struct path *path = path_field(spec_path, "clusterIPs");
     if (is_text(spec->type, "ExternalName"))
         return;
-    if (is_set(spec->clusterip) && spec->n_clusterips && !is_text(spec->clusterips[0], spec->clusterip))
+    if (is_set(spec->clusterip) && spec->n_clusterips == 0)
+        fault_required(faults, path, NULL);
+    else if (is_set(spec->clusterip) && !is_text(spec->clusterips[0], spec->clusterip))
         fault_invalid_list(faults, path, spec->clusterips, spec->n_clusterips,
                            "first value must match `clusterIP`");
     if (!is_set(spec->clusterip) && spec->n_clusterips)
         fault_invalid_list(faults, path, spec->clusterips, spec->n_clusterips,
                            "must be empty when `clusterIP` is not specified");
     check_families(faults, spec);
-    if (check_each_cluster_ip(faults, spec))
+    if (check_each_cluster_ip(faults, spec, old))
         check_cluster_ips_match(faults, spec);
 }
 
-static void check_external_ips(struct faults *faults, const Core__ServiceSpec *spec)
+static void check_external_ips(struct faults *faults, const Core__ServiceSpec *spec,
+                               const Core__ServiceSpec *old)
 {
+    struct text_set kept =
+        kept_values(old ? old->externalips : NULL, old ? old->n_externalips : 0, faults->arena);
     for (size_t i = 0; i < spec->n_externalips; i++) {
         const struct path *path = path_index(path_field(spec_path, "externalIPs"), i);
+        const char *value = api_text(spec->externalips[i]);
         struct address address;
-        if (check_address(faults, path, spec->externalips[i], &address))
-            check_endpoint_address(faults, path, spec->externalips[i], &address);
+        if (text_set_has(&kept, value) ? address_parse_loosely(value, faults->arena, &address)
+                                       : check_address(faults, path, value, &address))
+            check_endpoint_address(faults, path, value, &address);
     }
 }
 
-/* Spaces around a range are allowed, in memory of the annotation that the field replaced. */
-static void check_range(struct faults *faults, const struct path *path, const char *value, size_t len)
+/* Without the spaces around it, which are allowed in memory of the annotation that the field replaced. */
+static char *trim(const char *value, size_t len, struct arena *arena)
 {
-    struct prefix prefix;
     for (; len && isspace((unsigned char)*value); value++)
         len--;
     while (len && isspace((unsigned char)value[len - 1]))
         len--;
-    check_prefix(faults, path, arena_strndup(faults->arena, value, len), &prefix);
+    return arena_strndup(arena, value, len);
+}
+
+static struct text_set kept_ranges(const Core__ServiceSpec *old, struct arena *arena)
+{
+    size_t count = old ? old->n_loadbalancersourceranges : 0;
+    char **ranges = arena_array(arena, char *, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *range = old->loadbalancersourceranges[i];
+        ranges[i] = trim(range, strlen(range), arena);
+    }
+    return kept_values(ranges, count, arena);
 }
 
 /* The capital L stands in upstream's path. */
-static void check_source_ranges(struct faults *faults, const Core__Service *service)
+static void check_source_ranges(struct faults *faults, const Core__ServiceSpec *spec,
+                                const Core__ServiceSpec *old)
 {
-    const Core__ServiceSpec *spec = service->spec;
-    const Meta__ObjectMeta *metadata = service->metadata;
-    bool is_balancer = is_text(spec->type, "LoadBalancer");
-    if (spec->n_loadbalancersourceranges) {
-        const struct path *path = path_field(spec_path, "LoadBalancerSourceRanges");
-        if (!is_balancer)
-            fault_forbidden(faults, path, ONLY_BALANCER);
-        for (size_t i = 0; i < spec->n_loadbalancersourceranges; i++) {
-            const char *range = spec->loadbalancersourceranges[i];
-            check_range(faults, path_index(path, i), range, strlen(range));
-        }
-        return;
+    const struct path *path = path_field(spec_path, "LoadBalancerSourceRanges");
+    struct text_set kept = kept_ranges(old, faults->arena);
+    struct prefix prefix;
+    if (!is_text(spec->type, "LoadBalancer"))
+        fault_forbidden(faults, path, ONLY_BALANCER);
+    for (size_t i = 0; i < spec->n_loadbalancersourceranges; i++) {
+        const char *value = spec->loadbalancersourceranges[i];
+        const char *range = trim(value, strlen(value), faults->arena);
+        if (!text_set_has(&kept, range))
+            check_prefix(faults, path_index(path, i), range, &prefix);
     }
-    const char *list = api_entry(metadata->annotations, metadata->n_annotations, SOURCE_RANGES_ANNOTATION);
-    if (!list)
-        return;
+}
+
+static void check_annotated_ranges(struct faults *faults, const Core__Service *service,
+                                   const Core__Service *old)
+{
+    const Meta__ObjectMeta *metadata = service->metadata, *before = old ? old->metadata : NULL;
     const struct path *path =
         path_key(path_field(path_field(NULL, "metadata"), "annotations"), SOURCE_RANGES_ANNOTATION);
-    if (!is_balancer)
+    const char *list = api_entry(metadata->annotations, metadata->n_annotations, SOURCE_RANGES_ANNOTATION);
+    struct prefix prefix;
+    if (!list)
+        return;
+    if (!is_text(service->spec->type, "LoadBalancer"))
         fault_forbidden(faults, path, ONLY_BALANCER);
+    if (before &&
+        text_equal(list, api_entry(before->annotations, before->n_annotations, SOURCE_RANGES_ANNOTATION)))
+        return;
     if (strspn(list, " \t\r\n") == strlen(list))
         return;
     for (const char *at = list; at;) {
         const char *comma = strchr(at, ',');
-        check_range(faults, path, at, comma ? (size_t)(comma - at) : strlen(at));
+        check_prefix(faults, path, trim(at, comma ? (size_t)(comma - at) : strlen(at), faults->arena),
+                     &prefix);
         at = comma ? comma + 1 : NULL;
     }
 }
 
+void validate_balancer_class(struct faults *faults, const Core__ServiceSpec *spec)
+{
+    const struct path *path = path_field(spec_path, "loadBalancerClass");
+    if (spec->loadbalancerclass && is_text(spec->type, "LoadBalancer"))
+        check_qualified_name(faults, path, spec->loadbalancerclass);
+    else if (spec->loadbalancerclass)
+        fault_forbidden(faults, path, ONLY_BALANCER);
+}
+
 static void check_balancer_fields(struct faults *faults, const Core__ServiceSpec *spec)
 {
-    bool is_balancer = is_text(spec->type, "LoadBalancer");
-    if (spec->has_allocateloadbalancernodeports && !is_balancer)
+    if (spec->has_allocateloadbalancernodeports && !is_text(spec->type, "LoadBalancer"))
         fault_forbidden(faults, path_field(spec_path, "allocateLoadBalancerNodePorts"), ONLY_BALANCER);
-    if (spec->loadbalancerclass && is_balancer)
-        check_qualified_name(faults, path_field(spec_path, "loadBalancerClass"), spec->loadbalancerclass);
-    else if (spec->loadbalancerclass)
-        fault_forbidden(faults, path_field(spec_path, "loadBalancerClass"), ONLY_BALANCER);
+    validate_balancer_class(faults, spec);
 }
 
 static void check_policies(struct faults *faults, const Core__ServiceSpec *spec)
@@ -372,11 +386,11 @@ static void check_policies(struct faults *faults, const Core__ServiceSpec *spec)
             faults, health, spec->healthchecknodeport,
             "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
     if (spec->internaltrafficpolicy)
-        validate_choice(faults, path_field(spec_path, "internalTrafficPolicy"), spec->internaltrafficpolicy,
-                        policies);
+        validate_supported(faults, path_field(spec_path, "internalTrafficPolicy"),
+                           spec->internaltrafficpolicy, policies);
     if (spec->trafficdistribution)
-        validate_choice(faults, path_field(spec_path, "trafficDistribution"), spec->trafficdistribution,
-                        distributions);
+        validate_supported(faults, path_field(spec_path, "trafficDistribution"), spec->trafficdistribution,
+                           distributions);
 }
 
 /* Kubernetes 1.17 to 1.21, gate ServiceTopology. */
@@ -402,74 +416,24 @@ static void check_topology_keys(struct faults *faults, const Core__ServiceSpec *
     }
 }
 
-static void check_ingress(struct faults *faults, const struct path *path,
-                          const Core__LoadBalancerIngress *ingress)
+void validate_service(struct faults *faults, const Core__Service *service, const Core__Service *old)
 {
-    struct address address;
-    if (is_set(ingress->ip)) {
-        check_address(faults, path_field(path, "ip"), ingress->ip, &address);
-        validate_choice(faults, path_field(path, "ipMode"), ingress->ipmode, ip_modes);
-    } else if (ingress->ipmode) {
-        fault_forbidden(faults, path_field(path, "ipMode"), "may not be specified when `ip` is not set");
-    }
-    if (!is_set(ingress->hostname))
-        return;
-    check_dns_subdomain(faults, path_field(path, "hostname"), ingress->hostname);
-    if (address_parse(ingress->hostname, &address, NULL) == 0)
-        fault_invalid(faults, path_field(path, "hostname"), ingress->hostname,
-                      "must be a DNS name, not an IP address");
-}
-
-static void check_status(struct faults *faults, const Core__Service *service)
-{
-    const struct path *path = path_field(path_field(path_field(NULL, "status"), "loadBalancer"), "ingress");
-    if (!service->status || !service->status->loadbalancer)
-        return;
-    const Core__LoadBalancerStatus *status = service->status->loadbalancer;
-    if (status->n_ingress && !is_text(service->spec->type, "LoadBalancer")) {
-        fault_forbidden(faults, path, "may only be used when `spec.type` is 'LoadBalancer'");
-        return;
-    }
-    for (size_t i = 0; i < status->n_ingress; i++)
-        check_ingress(faults, path_index(path, i), status->ingress[i]);
-}
-
-/* What the apiserver would allocate, a manifest names. */
-static void check_allocated(struct faults *faults, const Core__ServiceSpec *spec)
-{
-    if (is_text(spec->type, "ExternalName") || is_headless(spec))
-        return;
-    if (!is_set(spec->clusterip))
-        fault_required(faults, path_field(spec_path, "clusterIP"),
-                       NO_ALLOCATOR "a Service in a manifest names its clusterIP (or \"None\")");
-    else if (spec->n_clusterips < spec->n_ipfamilies)
-        fault_required(faults, path_field(spec_path, "clusterIPs"),
-                       NO_ALLOCATOR "a Service in a manifest names one clusterIP for each of its families");
-    for (size_t i = 0; is_text(spec->type, "NodePort") && i < spec->n_ports; i++)
-        if (spec->ports[i]->nodeport == 0)
-            fault_required(faults, path_field(path_index(path_field(spec_path, "ports"), i), "nodePort"),
-                           NO_ALLOCATOR "a Service in a manifest names its node ports");
-}
-
-void validate_service(struct faults *faults, const Core__Service *service)
-{
-    const Core__ServiceSpec *spec = service->spec;
-    validate_metadata(faults, service->metadata, true, check_dns_label);
+    const Core__ServiceSpec *spec = service->spec, *before = old ? old->spec : NULL;
     check_annotations(faults, service->metadata);
     check_type(faults, spec);
     check_ports(faults, spec);
     validate_labels(faults, path_field(spec_path, "selector"), spec->selector, spec->n_selector);
     check_affinity(faults, spec);
-    check_cluster_ips(faults, spec);
-    check_external_ips(faults, spec);
+    validate_cluster_ips(faults, spec, before);
+    check_external_ips(faults, spec, before);
     validate_choice(faults, path_field(spec_path, "type"), spec->type, types);
     check_node_ports(faults, spec);
     check_port_pairs(faults, spec);
-    check_source_ranges(faults, service);
+    if (spec->n_loadbalancersourceranges)
+        check_source_ranges(faults, spec, before);
+    else
+        check_annotated_ranges(faults, service, old);
     check_balancer_fields(faults, spec);
     check_policies(faults, spec);
     check_topology_keys(faults, spec);
-    check_status(faults, service);
-    if (faults->count == 0)
-        check_allocated(faults, spec);
 }

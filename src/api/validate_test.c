@@ -177,9 +177,7 @@ static void test_service_addresses(void **state)
         {IP "ipFamilies: [IPv5], ipFamilyPolicy: Some, " PORT,
          "[spec.ipFamilies[0]: Unsupported value: \"IPv5\": supported values: \"IPv4\", \"IPv6\", "
          "spec.ipFamilyPolicy: Unsupported value: \"Some\": supported values: \"PreferDualStack\", "
-         "\"RequireDualStack\", \"SingleStack\", spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected "
-         "an IPv6 "
-         "value as indicated by `ipFamilies[0]`]"},
+         "\"RequireDualStack\", \"SingleStack\"]"},
         {IP "externalIPs: [192.0.2.1, 0.0.0.0, 127.0.0.1, 169.254.1.1, 224.0.0.1, 'fe80::1', x], " PORT,
          "[spec.externalIPs[1]: Invalid value: \"0.0.0.0\": may not be unspecified (0.0.0.0), "
          "spec.externalIPs[2]: "
@@ -217,7 +215,7 @@ static void test_service_policies(void **state)
         {IP "trafficDistribution: PreferSameNode, " PORT, NULL},
         {IP "trafficDistribution: Prefer, " PORT,
          "spec.trafficDistribution: Unsupported value: \"Prefer\": supported values: \"PreferClose\", "
-         "\"PreferSameNode\", \"PreferSameZone\""},
+         "\"PreferSameZone\", \"PreferSameNode\""},
         {IP "sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 86401}}, " PORT,
          "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 86401: must be greater than 0 "
          "and less "
@@ -317,10 +315,9 @@ static void test_metadata(void **state)
          "metadata.annotations[service.kubernetes.io/topology-mode]: Invalid value: \"Auto\": must match "
          "annotations[service.kubernetes.io/topology-aware-hints] when both are specified"},
         {META("name: a, ownerReferences: [{apiVersion: v1}]"), "Service \"a\"",
-         "[metadata.ownerReferences[0].kind: Required value: must not be empty, "
-         "metadata.ownerReferences[0].name: "
-         "Required value: must not be empty, metadata.ownerReferences[0].uid: Required value: must not be "
-         "empty]"},
+         "[metadata.ownerReferences.kind: Invalid value: \"\": must not be empty, "
+         "metadata.ownerReferences.name: Invalid value: \"\": must not be empty, "
+         "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty]"},
         {META("name: a, generation: -1"), "Service \"a\"",
          "metadata.generation: Invalid value: -1: must be greater than or equal to 0"},
         {"apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}\n", "Namespace \"a\"",
@@ -342,7 +339,7 @@ static void test_slices(void **state)
         {"addressType: IPv4, endpoints: [{addresses: []}]",
          "endpoints[0].addresses: Required value: must contain at least 1 address"},
         {"addressType: IPv4, endpoints: [{addresses: ['fd00::1']}]",
-         "endpoints[0].addresses[0]: Invalid value: \"fd00::1\": must be an IPv4 address"},
+         "endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address"},
         {"addressType: IPv6, endpoints: [{addresses: ['::1', '::']}]",
          "[endpoints[0].addresses[0]: Invalid value: \"::1\": may not be in the loopback range (127.0.0.0/8, "
          "::1/128), "
@@ -354,8 +351,7 @@ static void test_slices(void **state)
         {"addressType: IPv4, ports: [{port: 1}, {port: 2}]", "ports[1].name: Duplicate value: \"\""},
         {"addressType: IPv4, ports: [{port: 70000, protocol: X, appProtocol: a/}]",
          "[ports[0].protocol: Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\", "
-         "ports[0].port: "
-         "Invalid value: 70000: must be between 1 and 65535, inclusive, ports[0].appProtocol: Invalid value: "
+         "ports[0].appProtocol: Invalid value: "
          "\"a/\": "
          "name part must be non-empty, ports[0].appProtocol: Invalid value: \"a/\": name part must consist "
          "of "

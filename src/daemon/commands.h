@@ -9,4 +9,5 @@ int status_main(int argc, char *const *argv);
 int explain_main(int argc, char *const *argv);
 int dump_main(int argc, char *const *argv);
 int cleanup_main(int argc, char *const *argv);
+int kubeconfig_main(int argc, char *const *argv);
 int version_main(int argc, char *const *argv);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "daemon/commands.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command {
@@ -10,12 +13,13 @@ static const struct command {
     int (*main)(int argc, char *const *argv);
     const char *help;
 } commands[] = {
-    {"standalone", standalone_main, "serve a folder of manifests on this node"},
+    {"standalone", standalone_main, "serve a folder of manifests, and the Kubernetes API, on this node"},
     {"check", check_main, "say what is wrong with manifests, without serving them"},
     {"status", status_main, "how the daemon of this node is"},
     {"explain", explain_main, "why a packet to ADDRESS:PORT goes where it goes"},
     {"dump", dump_main, "what the daemon has in store, decided, and put into the kernel"},
     {"cleanup", cleanup_main, "remove everything that fairlead ever put into this node's kernel"},
+    {"kubeconfig", kubeconfig_main, "let a node's proxy read from the embedded API server"},
     {"version", version_main, "say the version"},
 };
 
@@ -29,6 +33,8 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+    /* Out of memory ends the process (base/arena.h); libjansson would go on without a word. */
+    json_set_alloc_funcs(xmalloc, free);
     if (argc < 2) {
         usage(stderr);
         return 2;

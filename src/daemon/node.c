@@ -113,6 +113,7 @@ void node_build(const struct options *options, struct store *store,
     struct node_view *view = &facts->view;
     view->name = intern_id(store->names, options->node_name);
     view->zone = node ? node->zone : 0;
+    view->store = store;
     view->masquerade_all = options->masquerade_all;
     view->has_family[FAMILY_IPV4] = view->has_family[FAMILY_IPV6] = true;
     view->local_detect = options->local_detect;

@@ -15,6 +15,8 @@ struct parser {
     struct arena *arena;
     struct options options;
     const char *hostname, *detect_local_mode, *bridge, *interface_prefix, *cluster_cidr, *node_port_addresses;
+    const char *api, *service_ranges, *node_port_range;
+    bool is_api_tls;
 };
 
 typedef int flag_fn(struct parser *parser, const char *value, struct err *err);
@@ -113,7 +115,7 @@ static int take_dry_run(struct parser *parser, const char *value, struct err *er
 #define CUSTOM(function) .type = FLAG_CUSTOM, .custom = (function)
 
 static const struct flag flags[] = {
-    {"--manifests", "DIR", "the folder of YAML and JSON files to serve (required)", TEXT(options.manifests)},
+    {"--manifests", "DIR", "the folder of YAML and JSON files to serve", TEXT(options.manifests)},
     {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
     {"--proxy-mode", "MODE", "nftables; auto is the same until there are more", TEXT(options.proxy_mode)},
     {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
@@ -139,6 +141,18 @@ static const struct flag flags[] = {
      CUSTOM(take_sync_period)},
     {"--control-socket", "PATH", "where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT,
      TEXT(options.control_socket)},
+    {"--api", "[ADDRESS:]PORT[,...]",
+     "serve the Kubernetes API there, on 127.0.0.1 when no address is given; kubectl finds it by the file "
+     "admin.kubeconfig in the data folder",
+     TEXT(api)},
+    {"--api-tls", NULL, "HTTPS; true, and false is for a loopback that nobody else is on", BOOL(is_api_tls)},
+    {"--data-dir", "DIR",
+     "keep all objects durably in this folder; with --api " DATA_DIR_DEFAULT " unless told otherwise",
+     TEXT(options.data_dir)},
+    {"--service-cluster-ip-range", "CIDR[,CIDR]", "where cluster IPs are given from; 10.96.0.0/12",
+     TEXT(service_ranges)},
+    {"--service-node-port-range", "FIRST-LAST", "where node ports are given from; 30000-32767",
+     TEXT(node_port_range)},
     {"--dry-run", NULL,
      "print the nftables table that the folder makes (=forwarding: the decisions), and end",
      CUSTOM(take_dry_run)},
@@ -148,7 +162,7 @@ static const struct flag flags[] = {
 
 void options_usage(void)
 {
-    printf("Usage: fairlead standalone --manifests DIR [FLAG...]\n\n");
+    printf("Usage: fairlead standalone [--manifests DIR] [--api [ADDRESS:]PORT] [FLAG...]\n\n");
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         printf("  %s%s%-*s %s\n", flags[i].name, flags[i].value_name ? " " : "",
                (int)(42 - strlen(flags[i].name) - (flags[i].value_name ? 1 : 0)),
@@ -303,6 +317,81 @@ static int finish_mode(struct options *options, struct err *err)
     return 0;
 }
 
+static int take_api_address(struct parser *parser, const char *value, struct err *err)
+{
+    struct options *options = &parser->options;
+    if (options->api_address_count == API_ADDRESSES_MAX)
+        return err_set(err, EINVAL, "more than %d addresses", API_ADDRESSES_MAX);
+    struct socket_address *address = &options->api[options->api_address_count];
+    const char *port = *value == ':' ? value + 1 : value;
+    if (strspn(port, "0123456789") == strlen(port)) {
+        address_parse("127.0.0.1", &address->address, NULL);
+        if (port_parse(port, &address->port, err) < 0)
+            return -EINVAL;
+    } else if (take_socket(value, address, 6443, err) < 0) {
+        return -EINVAL;
+    }
+    options->api_address_count++;
+    return 0;
+}
+
+static int take_service_range(struct parser *parser, const char *value, struct err *err)
+{
+    struct options *options = &parser->options;
+    struct prefix *range = &options->service_ranges[options->service_range_count];
+    if (options->service_range_count == FAMILY_COUNT)
+        return err_set(err, EINVAL, "at most one CIDR of each family");
+    int code = prefix_parse(value, range, err);
+    if (code < 0)
+        return code;
+    enum family family = address_family(&range->address);
+    if (options->service_range_count && family == address_family(&options->service_ranges[0].address))
+        return err_set(err, EINVAL, "\"%s\": only one CIDR of each family may be given", value);
+    unsigned bits = family == FAMILY_IPV4 ? 32 : 128;
+    if (range->len > bits - 3u || (family == FAMILY_IPV6 && range->len < 64))
+        return err_set(err, EINVAL, "\"%s\" is too %s for a range of cluster IPs", value,
+                       range->len < 64 ? "large" : "small");
+    options->service_range_count++;
+    return 0;
+}
+
+static int take_node_port_range(struct parser *parser, const char *value, struct err *err)
+{
+    char first[8] = "";
+    const char *dash = strchr(value, '-');
+    struct options *options = &parser->options;
+    if (!dash || dash - value >= (ptrdiff_t)sizeof(first))
+        return err_set(err, EINVAL, "--service-node-port-range: \"%.32s\" is not FIRST-LAST", value);
+    memcpy(first, value, (size_t)(dash - value));
+    int code = port_parse(first, &options->node_port_first, err);
+    if (code == 0)
+        code = port_parse(dash + 1, &options->node_port_last, err);
+    if (code == 0 && options->node_port_first > options->node_port_last)
+        code = err_set(err, EINVAL, "\"%.32s\" ends before it begins", value);
+    return code < 0 ? err_prefix(err, code, "--service-node-port-range") : 0;
+}
+
+/* The registry is there when something needs it: the API server, or the wish to keep objects. */
+static int finish_api(struct parser *parser, struct err *err)
+{
+    struct options *options = &parser->options;
+    const char *ranges = parser->service_ranges ? parser->service_ranges : "10.96.0.0/12";
+    int code = 0;
+    options->is_api_plain = !parser->is_api_tls;
+    if (parser->api)
+        code = for_each_piece(parser, parser->api, take_api_address, "--api", err);
+    if (code == 0)
+        code = for_each_piece(parser, ranges, take_service_range, "--service-cluster-ip-range", err);
+    if (code == 0)
+        code = take_node_port_range(parser, parser->node_port_range ? parser->node_port_range : "30000-32767",
+                                    err);
+    if (code == 0 && options->api_address_count && !options->data_dir)
+        options->data_dir = DATA_DIR_DEFAULT;
+    if (code == 0 && options->data_dir && options->dry_run)
+        code = err_set(err, EINVAL, "--dry-run is for a folder alone, without --api and --data-dir");
+    return code;
+}
+
 static int finish(struct parser *parser, struct err *err)
 {
     struct options *options = &parser->options;
@@ -317,8 +406,11 @@ static int finish(struct parser *parser, struct err *err)
     options->node_ports_on_primary = !node_ports || !*node_ports || strcmp(node_ports, "primary") == 0;
     if (code == 0 && !options->node_ports_on_primary)
         code = for_each_piece(parser, node_ports, take_node_port_cidr, "--nodeport-addresses", err);
-    if (code == 0 && !options->manifests)
-        code = err_set(err, EINVAL, "--manifests DIR is missing: the folder of YAML files to serve");
+    if (code == 0)
+        code = finish_api(parser, err);
+    if (code == 0 && !options->manifests && !options->api_address_count)
+        code =
+            err_set(err, EINVAL, "--manifests DIR is missing: the folder of YAML files to serve; or --api");
     return code;
 }
 
@@ -326,6 +418,7 @@ int options_parse(int argc, char *const *argv, struct arena *arena, struct optio
 {
     struct parser parser = {
         .arena = arena,
+        .is_api_tls = true,
         .options = {.proxy_mode = "nftables",
                     .control_socket = CONTROL_SOCKET_DEFAULT,
                     .sync_period_ms = 30000},

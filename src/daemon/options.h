@@ -9,6 +9,8 @@
 /* What --dry-run prints instead of serving. */
 enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_FORWARDING };
 
+#define API_ADDRESSES_MAX 8
+
 struct options {
     const char *manifests, *control_socket;
     const char *node_name; /* lower case; the host's name when not given */
@@ -28,6 +30,14 @@ struct options {
     const struct prefix *node_port_cidrs;
     uint32_t node_port_cidr_count;
     struct socket_address healthz, metrics; /* port 0: not served */
+    /* The embedded API server and the registry behind it. */
+    const char *data_dir; /* NULL: no registry, the folder alone */
+    struct socket_address api[API_ADDRESSES_MAX];
+    uint32_t api_address_count; /* 0: no API server */
+    bool is_api_plain;          /* HTTP instead of HTTPS */
+    struct prefix service_ranges[FAMILY_COUNT];
+    uint32_t service_range_count;
+    uint16_t node_port_first, node_port_last;
 };
 
 /* Parses argv (without the program's and the command's names). Strings are borrowed from argv or lie in the
@@ -36,3 +46,4 @@ int options_parse(int argc, char *const *argv, struct arena *arena, struct optio
 /* The flags with a line each. */
 void options_usage(void);
 #define CONTROL_SOCKET_DEFAULT "/run/fairlead/control.sock"
+#define DATA_DIR_DEFAULT "/var/lib/fairlead"

@@ -264,8 +264,16 @@ static void on_settled(void *context)
 {
     struct standalone *standalone = context;
     note_queued(standalone);
-    standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
-    turn(standalone);
+    if (standalone->manifests)
+        standalone->metrics.refused_objects = manifests_status(standalone->manifests)->refused;
+    if (standalone->sync.is_source_synced)
+        turn(standalone);
+}
+
+const struct source_status *standalone_source_status(const struct standalone *standalone)
+{
+    return standalone->embedded.source ? registry_source_status(standalone->embedded.source)
+                                       : manifests_status(standalone->manifests);
 }
 
 static void on_complaint(void *context, bool is_refusal, const char *sentence)
@@ -307,7 +315,7 @@ static void on_element_count(void *context, const char *set, uint64_t count)
 static void on_refresh(void *context)
 {
     struct standalone *standalone = context;
-    const struct source_status *status = manifests_status(standalone->manifests);
+    const struct source_status *status = standalone_source_status(standalone);
     for (int kind = 0; kind < API_KIND_COUNT; kind++)
         metrics_set_named(&standalone->metrics.store_objects, api_kind_name((enum api_kind)kind),
                           status->objects[kind]);
@@ -368,6 +376,23 @@ static int init_handles(struct standalone *standalone, struct err *err)
     return 0;
 }
 
+/* The folder tells the walk by itself, or, where there is a registry, the registry, whose watch then tells
+ * the walk. */
+static int open_sources(struct standalone *standalone, const struct source_sink *sink, struct err *err)
+{
+    const struct options *options = &standalone->options;
+    if (!options->data_dir)
+        return manifests_open(&standalone->manifests, &standalone->loop, options->manifests,
+                              MANIFESTS_COMPLETE, sink, err);
+    int code = embedded_open(&standalone->embedded, &standalone->loop, options, sink, err);
+    if (code < 0 || !options->manifests)
+        return code;
+    const struct source_sink applier = embedded_begin_listing(&standalone->embedded);
+    code = manifests_open(&standalone->manifests, &standalone->loop, options->manifests, MANIFESTS_AS_WRITTEN,
+                          &applier, err);
+    return code < 0 ? code : embedded_finish_listing(&standalone->embedded, err);
+}
+
 /* Everything above the options, lowest first; what was opened is closed by close_all. */
 static int open_all(struct standalone *standalone, struct err *err)
 {
@@ -396,7 +421,7 @@ static int open_all(struct standalone *standalone, struct err *err)
         code = interface_watch_open(&standalone->interface_watch, &standalone->loop, on_interfaces,
                                     standalone, err);
     if (code == 0)
-        code = manifests_open(&standalone->manifests, &standalone->loop, options->manifests, &sink, err);
+        code = open_sources(standalone, &sink, err);
     if (code < 0)
         return code;
     standalone->sync.is_source_synced = true;
@@ -414,6 +439,7 @@ static void on_walk(uv_handle_t *handle, void *context)
 static void close_all(struct standalone *standalone)
 {
     manifests_close(standalone->manifests);
+    embedded_close(&standalone->embedded);
     interface_watch_close(standalone->interface_watch);
     web_close(standalone->web);
     control_close(standalone->control);
@@ -423,6 +449,7 @@ static void close_all(struct standalone *standalone)
         uv_run(&standalone->loop, UV_RUN_DEFAULT);
         uv_loop_close(&standalone->loop);
     }
+    embedded_done(&standalone->embedded);
     if (standalone->sync.store)
         sync_done(&standalone->sync);
     if (standalone->dataplane)
@@ -442,8 +469,8 @@ static int dry_run(struct standalone *standalone, struct err *err)
 {
     /* The same reading and deciding, and then the text instead of the kernel. */
     const struct source_sink sink = {standalone, on_put, on_remove, on_settled, on_complaint};
-    int code =
-        manifests_open(&standalone->manifests, &standalone->loop, standalone->options.manifests, &sink, err);
+    int code = manifests_open(&standalone->manifests, &standalone->loop, standalone->options.manifests,
+                              MANIFESTS_COMPLETE, &sink, err);
     if (code == 0)
         code = interface_addresses_read(&standalone->interfaces, err);
     if (code < 0)

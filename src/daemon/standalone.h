@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
+#include "daemon/embedded.h"
 #include "daemon/health.h"
 #include "daemon/metrics.h"
 #include "daemon/service_health.h"
@@ -8,7 +9,7 @@
 #include "source/manifests.h"
 #include "sys/control.h"
 
-/* The role `fairlead standalone`: a folder of manifests, one node, one loop. */
+/* The role `fairlead standalone`: a folder of manifests, or the embedded API, or both; one node, one loop. */
 struct standalone {
     struct options options;
     uv_loop_t loop;
@@ -16,7 +17,8 @@ struct standalone {
     struct dataplane *dataplane;
     struct interface_addresses interfaces;
     struct sync sync;
-    struct manifests *manifests;
+    struct embedded embedded;    /* only with --api or --data-dir */
+    struct manifests *manifests; /* NULL: the API alone */
     struct interface_watch *interface_watch;
     struct control_server *control;
     struct health health;
@@ -35,6 +37,9 @@ struct standalone {
 };
 
 int standalone_main(int argc, char *const *argv);
+
+/* What the walk's own source has: the registry where there is one, else the folder. */
+const struct source_status *standalone_source_status(const struct standalone *standalone);
 
 /* tools.c: answers what the tools ask over the control socket. */
 int tools_answer(void *context, int argc, char *const *argv, struct text *reply, struct err *err);

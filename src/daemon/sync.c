@@ -27,7 +27,8 @@ void sync_done(struct sync *sync)
     free(sync->planned);
 }
 
-/* The node is an input of every entry and of the table's rules: its change is everybody's. */
+/* The node is an input of every entry and of the table's rules: its change is everybody's. Labels, of this
+ * node and of those where endpoints are, concern the services that go by them. */
 static void refresh_node(struct sync *sync)
 {
     struct node_facts fresh;
@@ -36,6 +37,9 @@ static void refresh_node(struct sync *sync)
     node_done(&sync->node);
     sync->node = fresh;
     sync->node.dataplane.view = &sync->node.view;
+    if (sync->store->node_labels_changed)
+        store_mark_topology_dirty(sync->store);
+    sync->store->node_labels_changed = false;
     if (is_same)
         return;
     sync->needs_load = true;

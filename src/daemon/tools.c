@@ -14,13 +14,17 @@ static int status(struct standalone *standalone, int argc, char *const *argv, st
                   struct err *err)
 {
     (void)argv;
-    const struct source_status *source = manifests_status(standalone->manifests);
+    const struct source_status *source = standalone_source_status(standalone);
     const struct sync *sync = &standalone->sync;
     if (argc > 0)
         return err_set(err, EINVAL, "status takes no arguments");
     text_printf(reply, "node: %s\nzone: %s\nmode: %s\nmanifests: %s\n", standalone->options.node_name,
                 sync->node.view.zone ? intern_text(standalone->store->names, sync->node.view.zone) : "(none)",
-                standalone->dataplane->ops->name, standalone->options.manifests);
+                standalone->dataplane->ops->name,
+                standalone->options.manifests ? standalone->options.manifests : "(none)");
+    if (standalone->embedded.server)
+        text_printf(reply, "api: %s/admin.kubeconfig, %u watches\n", standalone->options.data_dir,
+                    apiserver_counters(standalone->embedded.server).watches);
     text_printf(reply, "generation: %llu\nturn: %llu\n", (unsigned long long)source->generation,
                 (unsigned long long)sync->turns);
     for (int kind = 0; kind < API_KIND_COUNT; kind++)

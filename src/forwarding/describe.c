@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "forwarding/describe.h"
 
+#include "forwarding/topology.h"
+#include "store/store.h"
+
 static const char *masquerade_words(enum masquerade masquerade)
 {
     switch (masquerade) {
@@ -59,7 +62,9 @@ static void describe_frontend(const struct entry *entry, const struct frontend *
         text_add(ret, "left to another Service that has it too; it would be: ");
     switch (frontend->verdict) {
     case FRONTEND_REJECT:
-        text_add(ret, "reject, no endpoint could serve it anywhere\n");
+        text_add(ret, frontend->is_topology_unserved
+                          ? "reject, there are endpoints but the topology keys lead to none\n"
+                          : "reject, no endpoint could serve it anywhere\n");
         break;
     case FRONTEND_DROP:
         text_add(ret, "drop, there are endpoints but the policy leaves none here\n");
@@ -108,8 +113,49 @@ const char *describe_hints(enum hint_mode hints)
         return "there are zone hints, but none names this node's zone, so they are not followed";
     case HINTS_NO_READY_ENDPOINT:
         return "no ready endpoint whose hints could be followed";
+    case HINTS_PASSED_OVER:
+        return "not followed, the topology keys decide instead";
     }
     return "";
+}
+
+void describe_topology(const struct service *service, const struct selection *selection,
+                       const struct node_view *node, struct text *ret)
+{
+    if (selection->topology == TOPOLOGY_UNUSED)
+        return;
+    bool is_known = store_node_find(node->store, intern_text(node->store->names, node->name)) != NULL;
+    text_printf(ret, "topology keys, in their order%s:\n",
+                is_known ? "" : " (this node has no Node object, so nothing is known of its labels)");
+    for (uint32_t i = 0; i < service->topology_key_count && i <= selection->topology_key; i++) {
+        const char *key = service->topology_keys[i], *value = topology_of_node(node, key);
+        if (i == selection->topology_key && selection->topology == TOPOLOGY_ANY)
+            text_printf(ret, "  %s: every endpoint is used\n", key);
+        else if (!value)
+            text_printf(ret, "  %s: this node has no such label\n", key);
+        else
+            text_printf(ret, "  %s: %s this node's value \"%s\"%s\n", key,
+                        i < selection->topology_key ? "no usable endpoint has" : "endpoints with", value,
+                        i < selection->topology_key ? "" : " are used");
+    }
+    if (selection->topology == TOPOLOGY_UNSERVED)
+        text_add(ret, "  none leads to an endpoint, and there is no \"*\": nobody is used\n");
+}
+
+static void describe_topology_of(const struct service *service, const struct selection *selection,
+                                 const struct candidate *candidate, const struct node_view *node,
+                                 struct text *ret)
+{
+    if (selection->topology != TOPOLOGY_MATCHED) {
+        text_add(ret, "no topology key leads to it");
+        return;
+    }
+    const char *key = service->topology_keys[selection->topology_key];
+    const char *value = topology_of_endpoint(node, candidate->slice, candidate->endpoint, key);
+    if (value)
+        text_printf(ret, "its %s is \"%s\"", key, value);
+    else
+        text_printf(ret, "nothing tells its %s", key);
 }
 
 static void list_names(const struct slice *slice, uint32_t offset, const struct intern *names,
@@ -119,10 +165,12 @@ static void list_names(const struct slice *slice, uint32_t offset, const struct 
         text_printf(ret, "%s%s", i > 1 ? ", " : "", intern_text(names, slice->names[offset + i]));
 }
 
-void describe_candidate(const struct candidate *candidate, enum endpoint_verdict verdict,
-                        const struct intern *names, struct text *ret)
+void describe_candidate(const struct service *service, const struct selection *selection,
+                        const struct candidate *candidate, enum endpoint_verdict verdict,
+                        const struct node_view *node, struct text *ret)
 {
     const struct endpoint *endpoint = candidate->endpoint;
+    const struct intern *names = node->store->names;
     switch (verdict) {
     case ENDPOINT_IN:
         text_add(ret, "in");
@@ -146,6 +194,10 @@ void describe_candidate(const struct candidate *candidate, enum endpoint_verdict
     case ENDPOINT_OTHER_NODE:
         text_add(ret, "out: other node, its hints name ");
         list_names(candidate->slice, endpoint->hint_nodes, names, ret);
+        break;
+    case ENDPOINT_OTHER_TOPOLOGY:
+        text_add(ret, "out: other topology, ");
+        describe_topology_of(service, selection, candidate, node, ret);
         break;
     case ENDPOINT_NOT_LOCAL:
         text_printf(ret, "out: not local, it is on %s",

@@ -63,8 +63,10 @@ static void add_frontend(struct draft *draft, const struct port_sets *sets, stru
         frontend.masquerade = MASQUERADE_NONE;
     else
         frontend.masquerade = MASQUERADE_OFF_CLUSTER;
-    /* A9 of the catalogue: nobody anywhere rejects, nobody by policy drops. */
-    if (!selection->has_any)
+    frontend.is_topology_unserved =
+        !is_local && selection->has_any && selection->topology == TOPOLOGY_UNSERVED;
+    /* A9 and D of the catalogue: nobody anywhere and nobody by topology rejects, nobody by policy drops. */
+    if (!selection->has_any || frontend.is_topology_unserved)
         frontend.verdict = FRONTEND_REJECT;
     else if (frontend.backends->count == 0 && !frontend.short_circuits)
         frontend.verdict = FRONTEND_DROP;

@@ -22,7 +22,7 @@ enum frontend_kind { FRONTEND_CLUSTER_IP, FRONTEND_EXTERNAL_IP, FRONTEND_LOAD_BA
  * dropped. */
 enum frontend_verdict {
     FRONTEND_FORWARD,
-    FRONTEND_REJECT, /* nobody could serve it anywhere */
+    FRONTEND_REJECT, /* nobody could serve it anywhere, or nobody whom the topology keys allow */
     FRONTEND_DROP,   /* somebody could, but the policy leaves nobody here */
 };
 
@@ -46,7 +46,9 @@ struct frontend {
     bool is_source_ranged; /* only the entry's source ranges may come in */
     bool is_local;         /* backends is the set that a policy of Local leaves */
     bool is_shadowed;      /* another service has the same frontend and goes first, see claims.h */
-    uint32_t port_index;   /* in service->ports */
+    bool is_topology_unserved; /* rejected because no topology key leads to an endpoint, though there are some
+                                */
+    uint32_t port_index;       /* in service->ports */
     uint32_t affinity_seconds;
     const struct backend_set *backends, *shortcut; /* shortcut is set only with short_circuits */
 };

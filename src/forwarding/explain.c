@@ -187,8 +187,10 @@ static void explain_candidates(struct explainer *explainer, const struct explain
         selection_build(record->service, port, answer->frontend->family, record->slices, record->slice_count,
                         world->node, &explainer->arena);
     struct text *ret = explainer->ret;
-    if (!local_set)
+    if (!local_set) {
+        describe_topology(record->service, selection, world->node, ret);
         text_printf(ret, "hints: %s\n", describe_hints(selection->hints));
+    }
     text_printf(ret, "endpoints: %u of %u are in\n",
                 local_set ? selection->local_count : selection->cluster_count, selection->count);
     for (uint32_t i = 0; i < selection->count; i++) {
@@ -204,8 +206,8 @@ static void explain_candidates(struct explainer *explainer, const struct explain
         if (endpoint->zone)
             text_printf(ret, " in %s", intern_text(world->store->names, endpoint->zone));
         text_add(ret, ": ");
-        describe_candidate(candidate, local_set ? candidate->in_local : candidate->in_cluster,
-                           world->store->names, ret);
+        describe_candidate(record->service, selection, candidate,
+                           local_set ? candidate->in_local : candidate->in_cluster, world->node, ret);
         text_printf(ret, "  [%s]\n", candidate->slice->name);
     }
     if (selection->count == 0 && record->slice_count == 0)
@@ -278,7 +280,9 @@ static void explain_verdict(struct explainer *explainer, const struct explain_an
     struct text *ret = explainer->ret;
     switch (frontend->verdict) {
     case FRONTEND_REJECT:
-        text_add(ret, "verdict: REJECTED, no endpoint could serve it anywhere\n");
+        text_add(ret, frontend->is_topology_unserved
+                          ? "verdict: REJECTED, there are endpoints but the topology keys lead to none\n"
+                          : "verdict: REJECTED, no endpoint could serve it anywhere\n");
         return;
     case FRONTEND_DROP:
         text_add(ret, "verdict: DROPPED, there are endpoints but the policy leaves none on this node\n");

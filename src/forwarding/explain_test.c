@@ -109,6 +109,7 @@ static int setup(void **state)
         test_put(world->store, objects[i]);
     world->node = (struct node_view){.name = intern_id(world->store->names, "here"),
                                      .zone = intern_id(world->store->names, "a"),
+                                     .store = world->store,
                                      .has_family = {true, true},
                                      .local_detect = LOCAL_DETECT_CIDR,
                                      .has_cluster_cidr = {true, false}};

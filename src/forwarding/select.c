@@ -2,8 +2,9 @@
 #include "forwarding/select.h"
 
 #include "base/text.h"
+#include "forwarding/topology.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 bool service_port_is_external(const struct service *service, const struct service_port *port,
                               enum family family)
@@ -175,6 +176,52 @@ static uint32_t choose_cluster(struct selection *selection, const struct node_vi
     return count;
 }
 
+static bool has_topology(const struct candidate *candidate, const struct node_view *node, const char *key,
+                         const char *value)
+{
+    const char *own = topology_of_endpoint(node, candidate->slice, candidate->endpoint, key);
+    return own && strcmp(own, value) == 0;
+}
+
+/* The first key that decides is left in selection. */
+static enum topology_mode try_topology_keys(const struct service *service, struct selection *selection,
+                                            const struct node_view *node)
+{
+    uint32_t *at = &selection->topology_key;
+    for (*at = 0; *at < service->topology_key_count; (*at)++) {
+        const char *key = service->topology_keys[*at];
+        if (strcmp(key, TOPOLOGY_KEY_ANY) == 0)
+            return TOPOLOGY_ANY;
+        const char *value = topology_of_node(node, key);
+        for (uint32_t i = 0; value && i < selection->count; i++)
+            if (verdict_is_in(selection->candidates[i].in_cluster) &&
+                has_topology(&selection->candidates[i], node, key, value))
+                return TOPOLOGY_MATCHED;
+    }
+    return TOPOLOGY_UNSERVED;
+}
+
+/* Unlike hints, which are a wish, keys bind: they go for terminating endpoints too, and may leave nobody. */
+static uint32_t follow_topology_keys(const struct service *service, struct selection *selection,
+                                     const struct node_view *node)
+{
+    uint32_t count = 0;
+    selection->topology = try_topology_keys(service, selection, node);
+    const char *key =
+        selection->topology == TOPOLOGY_MATCHED ? service->topology_keys[selection->topology_key] : NULL;
+    const char *value = key ? topology_of_node(node, key) : NULL;
+    for (uint32_t i = 0; i < selection->count; i++) {
+        struct candidate *candidate = &selection->candidates[i];
+        if (!verdict_is_in(candidate->in_cluster))
+            continue;
+        if (selection->topology == TOPOLOGY_ANY || (value && has_topology(candidate, node, key, value)))
+            count++;
+        else
+            candidate->in_cluster = ENDPOINT_OTHER_TOPOLOGY;
+    }
+    return count;
+}
+
 static uint32_t choose_local(struct selection *selection)
 {
     uint32_t count = 0;
@@ -204,9 +251,12 @@ struct selection *selection_build(const struct service *service, const struct se
     bool is_external = service_port_is_external(service, port, family);
     bool uses_cluster = !service->internal_local || is_external;
     bool uses_local = service->internal_local || (service->external_local && is_external);
+    bool has_keys = service->topology_key_count > 0 && !service->external_local;
     collect(selection, port, family, slices, slice_count, node, arena);
-    selection->hints = hint_mode(selection, node);
+    selection->hints = has_keys ? HINTS_PASSED_OVER : hint_mode(selection, node);
     selection->cluster_count = choose_cluster(selection, node);
+    if (has_keys)
+        selection->cluster_count = follow_topology_keys(service, selection, node);
     selection->local_count = choose_local(selection);
     for (uint32_t i = 0; i < selection->count; i++) {
         struct candidate *candidate = &selection->candidates[i];

@@ -29,8 +29,14 @@
 static const char *hint_word(enum hint_mode hints)
 {
     static const char *const words[] = {"node",    "zone",     "absent", "incomplete",
-                                        "unknown", "unserved", "none"};
+                                        "unknown", "unserved", "none",   "passed"};
     return words[hints];
+}
+
+static const char *topology_word(enum topology_mode topology)
+{
+    static const char *const words[] = {"unused", "matched", "any", "unserved"};
+    return words[topology];
 }
 
 /* What a case expects, in one line: "cluster 1 2; local 1; hints absent; any". Endpoints by their last byte
@@ -57,11 +63,14 @@ static void format(const struct selection *selection, struct text *ret)
     text_add(ret, "; local");
     add_set(selection, true, ret);
     text_printf(ret, "; hints %s;%s", hint_word(selection->hints), selection->has_any ? " any" : " nobody");
+    if (selection->topology != TOPOLOGY_UNUSED)
+        text_printf(ret, "; key %u %s", selection->topology_key, topology_word(selection->topology));
 }
 
 struct selecting {
     const char *label, *spec, *slices, *expected;
-    const char *zone; /* NULL: "a"; "": the node has none */
+    const char *zone;  /* NULL: "a"; "": the node has none */
+    const char *nodes; /* Node objects, for topology keys; may be NULL */
 };
 
 static void check(const struct selecting *cases, size_t count)
@@ -71,11 +80,13 @@ static void check(const struct selecting *cases, size_t count)
         struct text yaml = {0}, got = {0};
         struct arena arena;
         arena_init(&arena);
-        text_printf(&yaml, TEST_SERVICE("web", "%s") "%s", at->spec, at->slices);
+        text_printf(&yaml, TEST_SERVICE("web", "%s") "%s%s", at->spec, at->slices,
+                    at->nodes ? at->nodes : "");
         struct store *store = test_store(yaml.data);
         const struct service_record *record = test_record(store, "web");
         const struct node_view node = {.name = intern_id(store->names, "here"),
                                        .zone = intern_id(store->names, at->zone ? at->zone : "a"),
+                                       .store = store,
                                        .has_family = {true, true}};
         format(selection_build(record->service, &record->service->ports[0], FAMILY_IPV4, record->slices,
                                record->slice_count, &node, &arena),
@@ -195,6 +206,104 @@ static void node_hints_go_first(void **state)
          "cluster 1; local; hints node; any", .zone = ""},
     };
     CHECK(cases);
+}
+
+#define HOST "kubernetes.io/hostname"
+#define ZONE "topology.kubernetes.io/zone"
+#define KEYS(keys) CLUSTER ", topologyKeys: [" keys "]"
+#define NODE(name, labels) TEST_NODE(name, labels, "", "")
+#define SELF NODE("here", HOST ": here, " ZONE ": a, rack: r1")
+#define AT(n, node, zone) "{addresses: [10.0.0." #n "], nodeName: " node ", zone: " zone "},"
+
+/* KEP-536; section D of the catalogue. */
+static void topology_keys_are_tried_in_order(void **state)
+{
+#define THREE SLICE(AT(1, "here", "a") AT(2, "there", "a") AT(3, "far", "b"))
+#define ELSEWHERE SLICE(AT(2, "there", "a") AT(3, "far", "b"))
+#define FAR SLICE(AT(3, "far", "b") AT(4, "far", "c"))
+#define USUAL KEYS(HOST ", " ZONE ", '*'")
+    static const struct selecting cases[] = {
+        {"the node's own endpoint goes first", USUAL, THREE,
+         "cluster 1; local; hints passed; any; key 0 matched", NULL, SELF},
+        {"then the zone's", USUAL, ELSEWHERE, "cluster 2; local; hints passed; any; key 1 matched", NULL,
+         SELF},
+        {"then all", USUAL, FAR, "cluster 3 4; local; hints passed; any; key 2 any", NULL, SELF},
+        {"the order is the Service's", KEYS(ZONE ", " HOST), THREE,
+         "cluster 1 2; local; hints passed; any; key 0 matched", NULL, SELF},
+        {"no key matches: nobody, though there are some", KEYS(HOST ", " ZONE), FAR,
+         "cluster; local; hints passed; any; key 2 unserved", NULL, SELF},
+        {"all at once", KEYS("'*'"), THREE, "cluster 1 2 3; local; hints passed; any; key 0 any", NULL, SELF},
+        {"a label that this node lacks is passed over", KEYS("row, " HOST), THREE,
+         "cluster 1; local; hints passed; any; key 1 matched", NULL, SELF},
+        {"any label of the endpoints' nodes", KEYS("rack"), ELSEWHERE,
+         "cluster 3; local; hints passed; any; key 0 matched", NULL,
+         SELF NODE("there", "rack: r2") NODE("far", "rack: r1")},
+        {"an endpoint without the label matches no value", KEYS("rack"), ELSEWHERE,
+         "cluster; local; hints passed; any; key 1 unserved", NULL,
+         SELF NODE("there", "other: r1") NODE("far", "")},
+        {"labels unknown, with *", USUAL, THREE, "cluster 1 2 3; local; hints passed; any; key 2 any", NULL,
+         NODE("there", ZONE ": a")},
+        {"labels unknown, without", KEYS(HOST ", " ZONE), THREE,
+         "cluster; local; hints passed; any; key 2 unserved", NULL, NULL},
+        {"no endpoint at all", USUAL, "", "cluster; local; hints passed; nobody; key 2 any", NULL, SELF},
+        {"no endpoint at all, and no *", KEYS(HOST), "",
+         "cluster; local; hints passed; nobody; key 1 unserved", NULL, SELF},
+    };
+    CHECK(cases);
+}
+
+static void topology_keys_meet_the_other_rules(void **state)
+{
+#define KEYED_PORT(keys) NODE_PORT ", topologyKeys: [" keys "]"
+    static const struct selecting cases[] = {
+        {"they go before hints", KEYS(ZONE),
+         SLICE("{addresses: [10.0.0.1], zone: a, hints: {forZones: [" B
+               "]}}, {addresses: [10.0.0.2], zone: b, hints: {forZones: [" A "]}}"),
+         "cluster 1; local; hints passed; any; key 0 matched", NULL, SELF},
+        {"hints do not narrow what * lets in", KEYS("'*'"), SLICE(IN_ZONE(1, A) IN_ZONE(2, B)),
+         "cluster 1 2; local; hints passed; any; key 0 any", NULL, SELF},
+        {"an endpoint that is not ready makes no key match", KEYS(HOST ", '*'"),
+         SLICE(UNREADY(1, "here") READY(2, "there")), "cluster 2; local; hints passed; any; key 1 any", NULL,
+         SELF},
+        {"nor does a draining one while somebody is ready", KEYS(HOST),
+         SLICE(DRAINING(1, "here") READY(2, "there")), "cluster; local; hints passed; any; key 1 unserved",
+         NULL, SELF},
+        {"draining ones follow the keys when nobody is ready", KEYS(HOST ", '*'"),
+         SLICE(DRAINING(1, "here") DRAINING(2, "there")),
+         "cluster 1; local; hints passed; any; key 0 matched", NULL, SELF},
+        {"they do not widen or narrow the policy Local", KEYS(HOST) ", internalTrafficPolicy: Local",
+         SLICE(READY(2, "there")), "cluster; local; hints passed; any; key 1 unserved", NULL, SELF},
+        {"internal Local beside a node port", KEYED_PORT(ZONE) ", internalTrafficPolicy: Local",
+         SLICE(AT(1, "here", "b") AT(2, "there", "a")),
+         "cluster 2; local 1; hints passed; any; key 0 matched", NULL, SELF},
+        {"no keys, as ever", CLUSTER, SLICE(AT(1, "here", "a") AT(2, "there", "b")),
+         "cluster 1 2; local; hints absent; any", NULL, SELF},
+    };
+    CHECK(cases);
+}
+
+/* Validation refuses the pair; an object from elsewhere may have it all the same. */
+static void external_local_switches_topology_keys_off(void **state)
+{
+    struct store *store =
+        test_store(TEST_SERVICE("web", EXTERNAL_LOCAL) SLICE(READY(1, "here") READY(2, "there")) SELF);
+    const struct service_record *record = test_record(store, "web");
+    const char *const keys[] = {HOST};
+    struct service service = *record->service;
+    const struct node_view node = {
+        .name = intern_id(store->names, "here"), .store = store, .has_family = {true, true}};
+    struct text got = {0};
+    struct arena arena;
+    arena_init(&arena);
+    service.topology_keys = keys;
+    service.topology_key_count = 1;
+    format(selection_build(&service, &service.ports[0], FAMILY_IPV4, record->slices, record->slice_count,
+                           &node, &arena),
+           &got);
+    assert_string_equal(got.data, "cluster 1 2; local 1; hints absent; any");
+    text_done(&got);
+    arena_done(&arena);
+    store_free(store);
 }
 
 static void ports_match_by_name_and_protocol(void **state)
@@ -320,6 +429,9 @@ int main(void)
         cmocka_unit_test(conditions_choose_endpoints),
         cmocka_unit_test(zone_hints_narrow),
         cmocka_unit_test(node_hints_go_first),
+        cmocka_unit_test(topology_keys_are_tried_in_order),
+        cmocka_unit_test(topology_keys_meet_the_other_rules),
+        cmocka_unit_test(external_local_switches_topology_keys_off),
         cmocka_unit_test(ports_match_by_name_and_protocol),
         cmocka_unit_test(reused_addresses_appear_once),
         cmocka_unit_test(many_endpoints_stay_sorted_and_single),

@@ -12,10 +12,14 @@ enum local_detect {
     LOCAL_DETECT_INTERFACE_PREFIX, /* comes in by an interface whose name begins so */
 };
 
+struct store;
+
 /* What forwarding and the dataplanes know about this node; the same for every service. A value: the daemon
- * makes a new one when something in it changes, and marks every service dirty. */
+ * makes a new one when something in it changes, and marks every service dirty. Labels of nodes are looked up,
+ * and their change marks the services that have topology keys. */
 struct node_view {
-    uint32_t name, zone; /* interned; 0 when unknown */
+    uint32_t name, zone;       /* interned; 0 when unknown */
+    const struct store *store; /* the Node objects and the interned names; NULL: no Node is known */
     bool masquerade_all;
     bool has_family[FAMILY_COUNT];
     enum local_detect local_detect;

@@ -54,6 +54,7 @@ struct manifests {
     struct manifest_object *objects;
     struct named_kind *passed_over;
     struct folder_watch *watch;
+    enum manifests_form form;
     uv_loop_t *loop;
     uv_timer_t retry;   /* the folder itself went away: look for it again */
     uv_check_t pending; /* runs once the events at hand are read */
@@ -305,7 +306,10 @@ static bool take_file(struct manifests *manifests, const char *name)
         return false;
     }
     struct reading reading = {.manifests = manifests, .file = file};
-    if (documents_read(path, bytes, len, take_document, &reading, &err) < 0)
+    code = manifests->form == MANIFESTS_COMPLETE
+               ? documents_read(path, bytes, len, take_document, &reading, &err)
+               : documents_read_as_written(path, bytes, len, take_document, &reading, &err);
+    if (code < 0)
         reading.is_torn = true;
     manifests->status.refused += file->refused;
     return !reading.is_torn && drop_unseen(manifests, file);
@@ -488,11 +492,11 @@ static void on_changed(void *context, const char *name)
     uv_check_start(&manifests->pending, on_settled);
 }
 
-int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, const struct source_sink *sink,
-                   struct err *err)
+int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, enum manifests_form form,
+                   const struct source_sink *sink, struct err *err)
 {
     struct manifests *manifests = xcalloc(1, sizeof(*manifests));
-    *manifests = (struct manifests){.path = xstrdup(path), .sink = *sink, .loop = loop};
+    *manifests = (struct manifests){.path = xstrdup(path), .sink = *sink, .form = form, .loop = loop};
     uv_check_init(loop, &manifests->pending);
     uv_timer_init(loop, &manifests->retry);
     uv_idle_init(loop, &manifests->unfinished);

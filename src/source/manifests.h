@@ -11,9 +11,13 @@
  * describe belongs to the file whose name sorts first. */
 struct manifests;
 
+/* COMPLETE: objects are defaulted and judged, for a world without a registry. AS_WRITTEN: only decoded, for
+ * one that has a registry, where they are applied. */
+enum manifests_form { MANIFESTS_COMPLETE, MANIFESTS_AS_WRITTEN };
+
 /* Reads the whole folder, and goes on watching it: when this returns everything is listed, and settled
  * follows each later group of changes. */
-int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, const struct source_sink *sink,
-                   struct err *err);
+int manifests_open(struct manifests **ret, uv_loop_t *loop, const char *path, enum manifests_form form,
+                   const struct source_sink *sink, struct err *err);
 void manifests_close(struct manifests *manifests);
 const struct source_status *manifests_status(const struct manifests *manifests);

@@ -1,32 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "store/convert.h"
 
-#include "api/scalar.h"
 #include "base/block.h"
 #include "base/text.h"
+#include "store/convert_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* Well-known labels and annotations: k8s.io/api/core/v1/well_known_labels.go,
- * discovery/v1/well_known_labels.go. */
+/* Well-known labels and annotations: k8s.io/api/core/v1/well_known_labels.go. */
 #define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
-#define LABEL_HEADLESS "service.kubernetes.io/headless"
-#define LABEL_SERVICE_NAME "kubernetes.io/service-name"
-#define LABEL_ZONE "topology.kubernetes.io/zone"
-#define LABEL_ZONE_BETA "failure-domain.beta.kubernetes.io/zone"
-#define ANNOTATION_TRIGGER_TIME "endpoints.kubernetes.io/last-change-trigger-time"
 #define ANNOTATION_TOPOLOGY_MODE "service.kubernetes.io/topology-mode"
 #define TAINT_LEAVING "ToBeDeletedByClusterAutoscaler" /* KEP-3836 */
-
-static const char *label(const Meta__ObjectMeta *meta, const char *key)
-{
-    return meta ? api_entry(meta->labels, meta->n_labels, key) : NULL;
-}
-
-static const char *annotation(const Meta__ObjectMeta *meta, const char *key)
-{
-    return meta ? api_entry(meta->annotations, meta->n_annotations, key) : NULL;
-}
 
 /* Texts that are not addresses were refused by validation: what does not parse here is left out. */
 static uint32_t parse_addresses(char *const *texts, size_t count, struct address *ret)
@@ -58,7 +43,7 @@ static const char *why_not_proxied(const Core__Service *message)
         return "it is headless (clusterIP None): clients talk to the endpoints themselves";
     if (api_text(spec->clusterip)[0] == '\0')
         return "it has no clusterIP";
-    if (label(message->metadata, LABEL_PROXY_NAME))
+    if (convert_label(message->metadata, LABEL_PROXY_NAME))
         return "its label " LABEL_PROXY_NAME " gives it to another proxy";
     return NULL;
 }
@@ -128,9 +113,17 @@ static struct service *pack_service(const struct service *from, struct block *bl
     to->vips = block_copy(block, from->vips, from->vip_count * sizeof(*from->vips));
     to->source_ranges =
         block_copy(block, from->source_ranges, from->source_range_count * sizeof(*from->source_ranges));
+    const char **topology_keys =
+        block_copy(block, from->topology_keys, from->topology_key_count * sizeof(*from->topology_keys));
+    to->topology_keys = topology_keys;
     to->namespace_ = block_strdup(block, from->namespace_);
     to->name = block_strdup(block, from->name);
     to->distribution = block_strdup(block, from->distribution);
+    for (uint32_t i = 0; i < from->topology_key_count; i++) {
+        char *key = block_strdup(block, from->topology_keys[i]);
+        if (topology_keys)
+            topology_keys[i] = key;
+    }
     for (uint32_t i = 0; i < from->port_count; i++) {
         char *name = block_strdup(block, from->ports[i].name);
         char *target_port = block_strdup(block, from->ports[i].target_port);
@@ -155,10 +148,13 @@ static struct service *service_build(const struct api_object *object, struct are
         .external_local = text_equal(spec->externaltrafficpolicy, "Local"),
         .internal_local = text_equal(spec->internaltrafficpolicy, "Local"),
         .health_check_node_port = (uint16_t)spec->healthchecknodeport,
+        .topology_key_count = (uint32_t)spec->n_topologykeys,
+        .topology_keys = (const char *const *)spec->topologykeys,
     };
     service.is_proxied = !service.not_proxied_because;
-    service.distribution =
-        *api_text(distribution) ? distribution : annotation(message->metadata, ANNOTATION_TOPOLOGY_MODE);
+    service.distribution = *api_text(distribution)
+                               ? distribution
+                               : convert_annotation(message->metadata, ANNOTATION_TOPOLOGY_MODE);
     if (text_equal(spec->sessionaffinity, "ClientIP"))
         service.affinity_seconds = spec->sessionaffinityconfig && spec->sessionaffinityconfig->clientip
                                        ? (uint32_t)spec->sessionaffinityconfig->clientip->timeoutseconds
@@ -181,155 +177,6 @@ static struct service *service_build(const struct api_object *object, struct are
     return pack_service(&service, &block);
 }
 
-/* The lists and strings of a slice under construction; the vectors lie in the scratch arena. */
-struct slice_draft {
-    struct store *store;
-    struct slice slice;
-    struct endpoint *endpoints;
-    uint32_t *names;
-    uint32_t name_count;
-    struct text strings;
-};
-
-static uint32_t add_string(struct slice_draft *draft, const char *string)
-{
-    if (!*api_text(string))
-        return 0;
-    uint32_t offset = (uint32_t)draft->strings.len;
-    text_add_bytes(&draft->strings, string, strlen(string) + 1);
-    return offset;
-}
-
-static uint32_t begin_list(struct slice_draft *draft, size_t count)
-{
-    if (count == 0)
-        return 0;
-    draft->names[draft->name_count] = (uint32_t)count;
-    return draft->name_count++;
-}
-
-static const char *endpoint_zone(const Discovery__Endpoint *from)
-{
-    return *api_text(from->zone)
-               ? from->zone
-               : api_entry(from->deprecatedtopology, from->n_deprecatedtopology, LABEL_ZONE);
-}
-
-static void take_endpoint(struct slice_draft *draft, const Discovery__Endpoint *from)
-{
-    const Discovery__EndpointConditions *conditions = from->conditions;
-    struct endpoint *endpoint = &draft->endpoints[draft->slice.endpoint_count];
-    if (from->n_addresses == 0 || address_parse(from->addresses[0], &endpoint->address, NULL) < 0)
-        return;
-    /* Unset means: ready and serving are true, terminating is false (discovery/v1). */
-    bool is_ready = !conditions || !conditions->has_ready || conditions->ready;
-    bool is_terminating = conditions && conditions->has_terminating && conditions->terminating;
-    bool is_serving = !conditions || !conditions->has_serving || conditions->serving;
-    endpoint->flags = (uint8_t)((is_ready ? ENDPOINT_READY : 0) | (is_serving ? ENDPOINT_SERVING : 0) |
-                                (is_terminating ? ENDPOINT_TERMINATING : 0));
-    endpoint->node = intern_id(draft->store->names, from->nodename);
-    endpoint->zone = intern_id(draft->store->names, endpoint_zone(from));
-    endpoint->target = add_string(draft, from->targetref ? from->targetref->name : NULL);
-    if (from->hints) {
-        endpoint->hint_zones = begin_list(draft, from->hints->n_forzones);
-        for (size_t i = 0; i < from->hints->n_forzones; i++)
-            draft->names[draft->name_count++] =
-                intern_id(draft->store->names, from->hints->forzones[i]->name);
-        endpoint->hint_nodes = begin_list(draft, from->hints->n_fornodes);
-        for (size_t i = 0; i < from->hints->n_fornodes; i++)
-            draft->names[draft->name_count++] =
-                intern_id(draft->store->names, from->hints->fornodes[i]->name);
-    }
-    draft->slice.endpoint_count++;
-}
-
-static size_t names_most(const Discovery__EndpointSlice *message)
-{
-    size_t most = 1;
-    for (size_t i = 0; i < message->n_endpoints; i++)
-        if (message->endpoints[i]->hints)
-            most += 2 + message->endpoints[i]->hints->n_forzones + message->endpoints[i]->hints->n_fornodes;
-    return most;
-}
-
-static void take_slice_ports(const Discovery__EndpointSlice *message, struct slice *slice,
-                             struct arena *scratch)
-{
-    struct slice_port *ports = arena_array(scratch, struct slice_port, message->n_ports);
-    for (size_t i = 0; i < message->n_ports; i++) {
-        const Discovery__EndpointPort *from = message->ports[i];
-        enum protocol protocol;
-        /* A port without number means "all ports", which no proxy serves. */
-        if (!from->has_port || from->port == 0 ||
-            protocol_parse(api_text(from->protocol), &protocol, NULL) < 0)
-            continue;
-        ports[slice->port_count++] = (struct slice_port){
-            .name = api_text(from->name), .port = (uint16_t)from->port, .protocol = (uint8_t)protocol};
-    }
-    slice->ports = ports;
-}
-
-static struct slice *pack_slice(const struct slice_draft *draft, struct block *block)
-{
-    const struct slice *from = &draft->slice;
-    struct slice *slice = block_copy(block, from, sizeof(*from));
-    struct slice measured = *from;
-    struct slice *to = slice ? slice : &measured;
-    struct slice_port *ports = block_copy(block, from->ports, from->port_count * sizeof(*from->ports));
-    to->ports = ports;
-    to->endpoints = block_copy(block, draft->endpoints, from->endpoint_count * sizeof(*from->endpoints));
-    to->names = block_copy(block, draft->names, draft->name_count * sizeof(*draft->names));
-    to->strings = block_copy(block, draft->strings.data, draft->strings.len);
-    to->namespace_ = block_strdup(block, from->namespace_);
-    to->name = block_strdup(block, from->name);
-    to->service = block_strdup(block, from->service);
-    for (uint32_t i = 0; i < from->port_count; i++) {
-        char *name = block_strdup(block, from->ports[i].name);
-        if (ports)
-            ports[i].name = name;
-    }
-    return slice;
-}
-
-static uint64_t trigger_time(const Meta__ObjectMeta *meta)
-{
-    const char *text = annotation(meta, ANNOTATION_TRIGGER_TIME);
-    int64_t seconds;
-    int32_t nanos;
-    if (!text || !time_parse(text, &seconds, &nanos) || seconds < 0)
-        return 0;
-    return (uint64_t)seconds * 1000000000u + (uint64_t)nanos;
-}
-
-/* NULL for a slice that no proxy reads: FQDN addresses, or of a headless service. */
-static struct slice *slice_build(struct store *store, const struct api_object *object, struct arena *scratch)
-{
-    const Discovery__EndpointSlice *message = api_endpoint_slice(object);
-    if (text_equal(message->addresstype, "FQDN") || label(message->metadata, LABEL_HEADLESS))
-        return NULL;
-    struct slice_draft draft = {
-        .store = store,
-        .slice = {.namespace_ = object->namespace_,
-                  .name = object->name,
-                  .service = api_text(label(message->metadata, LABEL_SERVICE_NAME)),
-                  .family = text_equal(message->addresstype, "IPv6") ? FAMILY_IPV6 : FAMILY_IPV4,
-                  .trigger_time_ns = trigger_time(message->metadata)},
-        .endpoints = arena_array(scratch, struct endpoint, message->n_endpoints),
-        .names = arena_array(scratch, uint32_t, names_most(message)),
-        .name_count = 1,
-    };
-    text_add_bytes(&draft.strings, "", 1);
-    take_slice_ports(message, &draft.slice, scratch);
-    for (size_t i = 0; i < message->n_endpoints; i++)
-        take_endpoint(&draft, message->endpoints[i]);
-    struct block block = {0};
-    pack_slice(&draft, &block);
-    block_allocate(&block);
-    struct slice *slice = pack_slice(&draft, &block);
-    text_done(&draft.strings);
-    return slice;
-}
-
 static uint32_t take_node_addresses(const Core__Node *message, const char *type, struct address *ret)
 {
     uint32_t count = 0;
@@ -350,32 +197,58 @@ static bool is_leaving(const Core__Node *message)
     return false;
 }
 
+static int label_order(const void *a, const void *b)
+{
+    return strcmp(((const struct node_label *)a)->key, ((const struct node_label *)b)->key);
+}
+
+static void take_node_labels(const Meta__ObjectMeta *meta, struct node *node, struct arena *scratch)
+{
+    size_t count = meta ? meta->n_labels : 0;
+    struct node_label *labels = arena_array(scratch, struct node_label, count);
+    for (size_t i = 0; i < count; i++)
+        labels[i] = (struct node_label){api_text(meta->labels[i]->key), api_text(meta->labels[i]->value)};
+    if (count > 1)
+        qsort(labels, count, sizeof(*labels), label_order);
+    node->label_count = (uint32_t)count;
+    node->labels = labels;
+}
+
 static struct node *pack_node(const struct node *from, struct block *block)
 {
     struct node *node = block_copy(block, from, sizeof(*from));
     struct node measured = *from;
     struct node *to = node ? node : &measured;
+    struct node_label *labels = block_copy(block, from->labels, from->label_count * sizeof(*from->labels));
+    to->labels = labels;
     to->addresses = block_copy(block, from->addresses, from->address_count * sizeof(*from->addresses));
     to->pod_cidrs = block_copy(block, from->pod_cidrs, from->pod_cidr_count * sizeof(*from->pod_cidrs));
     to->name = block_strdup(block, from->name);
+    for (uint32_t i = 0; i < from->label_count; i++) {
+        char *key = block_strdup(block, from->labels[i].key);
+        char *value = block_strdup(block, from->labels[i].value);
+        if (labels)
+            labels[i] = (struct node_label){key, value};
+    }
     return node;
 }
 
 static struct node *node_build(struct store *store, const struct api_object *object, struct arena *scratch)
 {
     const Core__Node *message = api_node(object);
-    const char *zone = label(message->metadata, LABEL_ZONE);
+    const char *zone = convert_label(message->metadata, LABEL_ZONE);
     size_t address_most = message->status ? 2 * message->status->n_addresses : 0;
     size_t cidr_most = message->spec ? message->spec->n_podcidrs + 1 : 1;
     struct address *addresses = arena_array(scratch, struct address, address_most);
     struct prefix *pod_cidrs = arena_array(scratch, struct prefix, cidr_most);
     struct node node = {
         .name = object->name,
-        .zone = intern_id(store->names, zone ? zone : label(message->metadata, LABEL_ZONE_BETA)),
+        .zone = intern_id(store->names, zone ? zone : convert_label(message->metadata, LABEL_ZONE_BETA)),
         .is_leaving = is_leaving(message),
         .addresses = addresses,
         .pod_cidrs = pod_cidrs,
     };
+    take_node_labels(message->metadata, &node, scratch);
     node.address_count = take_node_addresses(message, "InternalIP", addresses);
     node.address_count += take_node_addresses(message, "ExternalIP", addresses + node.address_count);
     for (size_t i = 0; message->spec && i < message->spec->n_podcidrs; i++)
@@ -417,7 +290,7 @@ static struct service_cidr *service_cidr_build(const struct api_object *object, 
 
 static void put_slice(struct store *store, const struct api_object *object, struct arena *scratch)
 {
-    struct slice *slice = slice_build(store, object, scratch);
+    struct slice *slice = convert_slice(store, object, scratch);
     if (slice)
         store_slice_put(store, slice);
     else
@@ -444,6 +317,9 @@ void store_put(struct store *store, const struct api_object *object)
     case API_ENDPOINTS:
     case API_POD:
     case API_NAMESPACE:
+    case API_CONFIG_MAP:
+    case API_EVENT:
+    case API_LEASE:
         break;
     }
     arena_done(&scratch);
@@ -467,6 +343,9 @@ void store_remove(struct store *store, enum api_kind kind, const char *namespace
     case API_ENDPOINTS:
     case API_POD:
     case API_NAMESPACE:
+    case API_CONFIG_MAP:
+    case API_EVENT:
+    case API_LEASE:
         break;
     }
 }

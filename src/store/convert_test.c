@@ -104,7 +104,22 @@ static void defaults_of_a_bare_service(void **state)
     assert_string_equal(service->ports[0].name, "");
     assert_string_equal(service->ports[0].target_port, "80");
     assert_int_equal(service->vip_count + service->external_ip_count + service->source_range_count, 0);
+    assert_int_equal(service->topology_key_count, 0);
     assert_int_equal(test_record(store, "sticky")->service->affinity_seconds, 10800);
+    store_free(store);
+}
+
+static void topology_keys_keep_their_order(void **state)
+{
+    static const char *const expected[] = {"topology.kubernetes.io/zone", "kubernetes.io/hostname", "*"};
+    struct store *store = test_store(
+        TEST_SERVICE("web", "clusterIP: 10.96.0.1, ports: [{name: a, port: 80}, {name: b, port: 81}], "
+                            "topologyKeys: [topology.kubernetes.io/zone, kubernetes.io/hostname, '*']"));
+    const struct service *service = test_record(store, "web")->service;
+    assert_int_equal(service->topology_key_count, ARRAY_LEN(expected));
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++)
+        assert_string_equal(service->topology_keys[i], expected[i]);
+    assert_string_equal(service->ports[1].name, "b"); /* what lies behind them in the block */
     store_free(store);
 }
 
@@ -195,6 +210,8 @@ static void a_node_says_where_it_is_and_whether_it_stays(void **state)
     assert_string_equal(address_format(&n1->addresses[1], text), "2001:db8::1");
     assert_string_equal(address_format(&n1->addresses[2], text), "203.0.113.1");
     assert_int_equal(n1->pod_cidr_count, 2);
+    assert_string_equal(node_label(n1, "topology.kubernetes.io/zone"), "a");
+    assert_null(node_label(store_node_find(store, "n3"), "topology.kubernetes.io/zone"));
     assert_string_equal(prefix_format(&n2->pod_cidrs[0], text), "10.0.2.0/24");
     assert_false(n1->is_leaving || store_node_find(store, "n4")->is_leaving);
     assert_true(store_node_find(store, "n3")->is_leaving);
@@ -209,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_full_service_is_taken_over),
         cmocka_unit_test(who_is_proxied),
         cmocka_unit_test(defaults_of_a_bare_service),
+        cmocka_unit_test(topology_keys_keep_their_order),
         cmocka_unit_test(a_full_slice_is_taken_over),
         cmocka_unit_test(conditions_have_defaults),
         cmocka_unit_test(a_node_says_where_it_is_and_whether_it_stays),

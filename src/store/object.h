@@ -3,6 +3,14 @@
 #include "net/address.h"
 #include "store/intern.h"
 
+/* Labels that say where a node is (k8s.io/api/core/v1/well_known_labels.go), with the names that zone and
+ * region had before Kubernetes 1.17. */
+#define LABEL_HOSTNAME "kubernetes.io/hostname"
+#define LABEL_ZONE "topology.kubernetes.io/zone"
+#define LABEL_ZONE_BETA "failure-domain.beta.kubernetes.io/zone"
+#define LABEL_REGION "topology.kubernetes.io/region"
+#define LABEL_REGION_BETA "failure-domain.beta.kubernetes.io/region"
+
 /* The compact forms of the Kubernetes objects that forwarding reads. Each is one heap block (its lists and
  * strings lie inside it), immutable once built, and freed with slab_free(). */
 
@@ -26,10 +34,13 @@ struct service {
     uint32_t affinity_seconds; /* 0: no session affinity */
     uint16_t health_check_node_port; /* 0: none */
     uint32_t port_count, cluster_ip_count, external_ip_count, vip_count, source_range_count;
+    uint32_t topology_key_count;
     const struct service_port *ports;
     const struct address *cluster_ips, *external_ips;
     const struct address *vips; /* status.loadBalancer.ingress with ipMode VIP or unset */
     const struct prefix *source_ranges;
+    const char *const
+        *topology_keys; /* spec.topologyKeys in their order (KEP-536): label names; the last may be "*" */
 };
 
 enum endpoint_flag { ENDPOINT_READY = 1, ENDPOINT_SERVING = 2, ENDPOINT_TERMINATING = 4 };
@@ -58,16 +69,25 @@ struct slice {
     const struct slice_port *ports;
     const struct endpoint *endpoints;
     const uint32_t *names; /* lists of interned names: a count, then that many; names[0] is unused */
-    const char *strings;   /* NUL-terminated, back to back; strings[0] is "" */
+    /* By endpoint, the offset in names of its deprecatedTopology: keys and values by turns. NULL when no
+     * endpoint has any, as in every slice of a cluster of our days. */
+    const uint32_t *topologies;
+    const char *strings; /* NUL-terminated, back to back; strings[0] is "" */
+};
+
+/* As text: labels may be many and change often, and interned names are never given back. */
+struct node_label {
+    const char *key, *value;
 };
 
 struct node {
     const char *name;
     uint32_t zone;   /* interned label topology.kubernetes.io/zone */
     bool is_leaving; /* being deleted, or tainted ToBeDeletedByClusterAutoscaler (KEP-3836) */
-    uint32_t address_count, pod_cidr_count;
+    uint32_t address_count, pod_cidr_count, label_count;
     const struct address *addresses; /* status.addresses: InternalIP first, then ExternalIP */
     const struct prefix *pod_cidrs;
+    const struct node_label *labels; /* sorted by key */
 };
 
 struct service_cidr {
@@ -82,3 +102,5 @@ static inline uint32_t slice_list_count(const struct slice *slice, uint32_t offs
 }
 /* True when the list at offset holds the interned name. */
 bool slice_list_has(const struct slice *slice, uint32_t offset, uint32_t name);
+/* The value under key, NULL when the node has no such label. */
+const char *node_label(const struct node *node, const char *key);

@@ -25,6 +25,19 @@ bool slice_list_has(const struct slice *slice, uint32_t offset, uint32_t name)
     return false;
 }
 
+static int label_order(const void *key, const void *label)
+{
+    return strcmp(key, ((const struct node_label *)label)->key);
+}
+
+const char *node_label(const struct node *node, const char *key)
+{
+    const struct node_label *found =
+        node->label_count ? bsearch(key, node->labels, node->label_count, sizeof(*node->labels), label_order)
+                          : NULL;
+    return found ? found->value : NULL;
+}
+
 struct store *store_new(void)
 {
     struct store *store = xcalloc(1, sizeof(*store));
@@ -108,6 +121,15 @@ void store_mark_all_dirty(struct store *store)
         store_mark_dirty(store, record);
 }
 
+void store_mark_topology_dirty(struct store *store)
+{
+    if (store->topology_service_count == 0)
+        return;
+    for (struct service_record *record = store->services; record; record = record->hh.next)
+        if (record->service && record->service->topology_key_count)
+            store_mark_dirty(store, record);
+}
+
 struct service_record *store_take_dirty(struct store *store)
 {
     struct service_record *record = store->dirty;
@@ -130,24 +152,26 @@ void store_record_release(struct store *store, struct service_record *record)
     slab_free(record);
 }
 
-void store_service_put(struct store *store, struct service *service)
+static void replace_service(struct store *store, struct service_record *record, struct service *service)
 {
-    struct service_record *record = record_get(store, service->namespace_, service->name);
+    store->topology_service_count -= record->service && record->service->topology_key_count > 0;
+    store->topology_service_count += service && service->topology_key_count > 0;
     slab_free(record->service);
     record->service = service;
     store->service_changes++;
     store_mark_dirty(store, record);
 }
 
+void store_service_put(struct store *store, struct service *service)
+{
+    replace_service(store, record_get(store, service->namespace_, service->name), service);
+}
+
 void store_service_remove(struct store *store, const char *namespace_, const char *name)
 {
     struct service_record *record = store_service_find(store, namespace_, name);
-    if (!record || !record->service)
-        return;
-    slab_free(record->service);
-    record->service = NULL;
-    store->service_changes++;
-    store_mark_dirty(store, record);
+    if (record && record->service)
+        replace_service(store, record, NULL);
 }
 
 static void detach(struct store *store, struct slice_record *slice)
@@ -240,25 +264,49 @@ const struct node *store_node_find(const struct store *store, const char *name)
     return record ? record->node : NULL;
 }
 
-void store_node_remove(struct store *store, const char *name)
+/* A node that is not there has no labels. */
+static bool has_same_labels(const struct node *a, const struct node *b)
 {
-    struct node_record *record;
-    HASH_FIND_STR(store->nodes, name, record);
-    if (!record)
-        return;
-    HASH_DEL(store->nodes, record);
-    slab_free(record->node);
-    slab_free(record);
+    uint32_t a_count = a ? a->label_count : 0, b_count = b ? b->label_count : 0;
+    if (a_count != b_count)
+        return false;
+    for (uint32_t i = 0; i < a_count; i++)
+        if (strcmp(a->labels[i].key, b->labels[i].key) != 0 ||
+            strcmp(a->labels[i].value, b->labels[i].value) != 0)
+            return false;
+    return true;
+}
+
+/* Puts node, or nothing when it is NULL, where record's was; record may be NULL. */
+static void replace_node(struct store *store, struct node_record *record, struct node *node)
+{
     store->nodes_changed = true;
+    store->node_labels_changed |= !has_same_labels(record ? record->node : NULL, node);
+    if (record) {
+        HASH_DEL(store->nodes, record);
+        slab_free(record->node);
+        slab_free(record);
+    }
+    if (!node)
+        return;
+    record = slab_zalloc(sizeof(*record));
+    record->node = node;
+    HASH_ADD_KEYPTR(hh, store->nodes, node->name, strlen(node->name), record);
 }
 
 void store_node_put(struct store *store, struct node *node)
 {
-    store_node_remove(store, node->name);
-    struct node_record *record = slab_zalloc(sizeof(*record));
-    record->node = node;
-    HASH_ADD_KEYPTR(hh, store->nodes, node->name, strlen(node->name), record);
-    store->nodes_changed = true;
+    struct node_record *record;
+    HASH_FIND_STR(store->nodes, node->name, record);
+    replace_node(store, record, node);
+}
+
+void store_node_remove(struct store *store, const char *name)
+{
+    struct node_record *record;
+    HASH_FIND_STR(store->nodes, name, record);
+    if (record)
+        replace_node(store, record, NULL);
 }
 
 void store_service_cidr_remove(struct store *store, const char *name)

@@ -46,7 +46,9 @@ struct store {
     struct service_cidr_record *service_cidrs;
     struct service_record *dirty, **dirty_tail;
     uint32_t dirty_count;
+    uint32_t topology_service_count;           /* those that have topologyKeys */
     bool nodes_changed, service_cidrs_changed; /* cleared by the reader */
+    bool node_labels_changed; /* of any node, or which nodes there are; cleared by the reader */
     uint64_t service_changes, endpoint_changes;
     /* Trigger times of the slices put since store_forget_triggers, for latency metrics (KEP-752). */
     struct slice_trigger {
@@ -78,6 +80,8 @@ void store_forget_triggers(struct store *store);
 void store_mark_dirty(struct store *store, struct service_record *record);
 /* For a change of the node itself: its zone, its addresses. */
 void store_mark_all_dirty(struct store *store);
+/* The services that have topologyKeys: for a change of any node's labels. */
+void store_mark_topology_dirty(struct store *store);
 /* Takes the oldest dirty record off the list, or NULL. The record may have neither service nor slices left:
  * the walk withdraws its entry and then calls store_record_release. */
 struct service_record *store_take_dirty(struct store *store);

@@ -157,6 +157,57 @@ static void nodes_and_cidrs_tell_that_they_changed(void **state)
     store_free(store);
 }
 
+#define KEYED(name) TEST_SERVICE(name, "clusterIP: 10.96.0.1, ports: [{port: 80}], topologyKeys: [rack, '*']")
+
+static void labels_concern_the_services_that_go_by_them(void **state)
+{
+    struct store *store = test_store(SERVICE("a") KEYED("b") SERVICE("c") SLICE("s1", "d") KEYED("e"));
+    expect_dirty(store, "a b c d e");
+    store_mark_topology_dirty(store);
+    expect_dirty(store, "b e");
+    test_put(store, SERVICE("b") KEYED("c")); /* one no longer, one from now on */
+    store_service_remove(store, "default", "e");
+    store_service_remove(store, "default", "e");
+    expect_dirty(store, "b c e");
+    assert_int_equal(store->topology_service_count, 1);
+    store_mark_topology_dirty(store);
+    expect_dirty(store, "c");
+    store_service_remove(store, "default", "c");
+    assert_int_equal(store->topology_service_count, 0);
+    store_free(store);
+}
+
+static void a_change_of_labels_is_told(void **state)
+{
+    static const struct {
+        const char *label, *before, *after; /* documents; "": the node is not there */
+        bool is_change;
+    } cases[] = {
+        {"as it was", TEST_NODE("one", "a: b, c: d", "", ""), TEST_NODE("one", "c: d, a: b", "", ""), false},
+        {"addresses alone", TEST_NODE("one", "a: b", "", ""),
+         TEST_NODE("one", "a: b", "podCIDR: 10.0.0.0/24", "{type: InternalIP, address: 192.0.2.1}"), false},
+        {"another value", TEST_NODE("one", "a: b", "", ""), TEST_NODE("one", "a: c", "", ""), true},
+        {"another key", TEST_NODE("one", "a: b", "", ""), TEST_NODE("one", "b: b", "", ""), true},
+        {"one more", TEST_NODE("one", "a: b", "", ""), TEST_NODE("one", "a: b, b: b", "", ""), true},
+        {"one less", TEST_NODE("one", "a: b, b: b", "", ""), TEST_NODE("one", "a: b", "", ""), true},
+        {"it comes", "", TEST_NODE("one", "a: b", "", ""), true},
+        {"it comes with none", "", TEST_NODE("one", "", "", ""), false},
+        {"another comes", TEST_NODE("two", "a: b", "", ""), TEST_NODE("one", "a: b", "", ""), true},
+        {"it goes", TEST_NODE("one", "a: b", "", ""), "", true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct store *store = test_store(cases[i].before);
+        store->node_labels_changed = false;
+        if (*cases[i].after)
+            test_put(store, cases[i].after);
+        else
+            store_remove(store, API_NODE, "", "one");
+        if (store->node_labels_changed != cases[i].is_change)
+            fail_msg("%s: %d", cases[i].label, store->node_labels_changed);
+        store_free(store);
+    }
+}
+
 static void names_are_numbers(void **state)
 {
     struct intern *names = intern_new();
@@ -188,6 +239,8 @@ int main(void)
         cmocka_unit_test(slices_that_no_proxy_reads_are_left_out),
         cmocka_unit_test(other_kinds_leave_no_trace),
         cmocka_unit_test(nodes_and_cidrs_tell_that_they_changed),
+        cmocka_unit_test(labels_concern_the_services_that_go_by_them),
+        cmocka_unit_test(a_change_of_labels_is_told),
         cmocka_unit_test(names_are_numbers),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

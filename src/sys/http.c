@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "sys/http.h"
+#include "sys/http_internal.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <microhttpd.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,32 +19,10 @@
 /* After the process ran out of file descriptors: the pending connection would wake the loop at once, again
  * and again. */
 #define ACCEPT_PAUSE_MS 100
+/* A woken stream is resumed in one run of libmicrohttpd, and written in the next. */
+#define RUNS_PER_TURN 2
 /* libmicrohttpd's own bound, out of reach: ours acts first. */
 #define MHD_CONNECTIONS_MAX 65536
-
-struct connection {
-    struct http_server *server;
-    struct connection *prev, *next;
-    int fd;
-    uint64_t since_ms; /* accepted, or answered last */
-    struct text uri;   /* raw, of the request in hand */
-    struct text body;
-    bool is_body_too_large;
-};
-
-struct http_server {
-    struct MHD_Daemon *daemon;
-    uv_poll_t listen_poll, work_poll;
-    uv_timer_t timer;
-    int handles_open;
-    int listen_fd;
-    bool is_accept_paused;
-    struct connection *connections; /* longest waiting first */
-    unsigned connection_count;
-    struct http_limits limits;
-    http_handler_fn *handler;
-    void *context;
-};
 
 static int socket_open(const struct socket_address *address, struct err *err)
 {
@@ -74,53 +48,120 @@ static int socket_open(const struct socket_address *address, struct err *err)
     return steal_fd(&fd);
 }
 
-/* The stream ends both ways; libmicrohttpd sees that at its next run, and frees the connection. */
-static void connection_cut(struct connection *connection)
+static struct socket_address socket_address_of(const struct sockaddr *name)
 {
-    shutdown(connection->fd, SHUT_RDWR);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)name;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)name;
+    if (name->sa_family == AF_INET)
+        return (struct socket_address){.address = address_from_wire(FAMILY_IPV4, &v4->sin_addr),
+                                       .port = ntohs(v4->sin_port)};
+    return (struct socket_address){.address = address_from_wire(FAMILY_IPV6, &v6->sin6_addr),
+                                   .port = ntohs(v6->sin6_port)};
 }
 
-static void connection_touch(struct connection *connection)
+struct http_connection *http_connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+void http_connection_enter(struct http_connection *connection, enum http_phase phase)
 {
     struct http_server *server = connection->server;
+    DL_DELETE(server->connections[connection->phase], connection);
+    connection->phase = phase;
     connection->since_ms = uv_now(server->timer.loop);
-    DL_DELETE(server->connections, connection);
-    DL_APPEND(server->connections, connection);
+    DL_APPEND(server->connections[phase], connection);
+}
+
+void http_connection_cut(struct http_connection *connection)
+{
+    shutdown(connection->fd, SHUT_RDWR);
+    /* Cut once: it is the last again to have its time end. */
+    http_connection_enter(connection, connection->phase);
+}
+
+static unsigned phase_ms(const struct http_server *server, enum http_phase phase)
+{
+    const struct http_limits *limits = &server->limits;
+    switch (phase) {
+    case HTTP_PHASE_IDLE:
+        return limits->idle_ms ? limits->idle_ms : limits->deadline_ms;
+    case HTTP_PHASE_HEADERS:
+        return limits->header_ms ? limits->header_ms : limits->deadline_ms;
+    case HTTP_PHASE_EXCHANGE:
+        return limits->deadline_ms;
+    case HTTP_PHASE_STREAM:
+        break;
+    }
+    return 0;
+}
+
+unsigned http_stall_ms(const struct http_server *server)
+{
+    return server->limits.stall_ms ? server->limits.stall_ms : server->limits.deadline_ms;
+}
+
+/* Ends what took too long; returns when the next may have, UINT64_MAX for never. */
+static uint64_t connections_check(struct http_server *server, uint64_t now_ms)
+{
+    uint64_t next_ms = UINT64_MAX;
+    for (enum http_phase phase = HTTP_PHASE_IDLE; phase < HTTP_PHASE_STREAM; phase++) {
+        struct http_connection *first;
+        while ((first = server->connections[phase]) && first->since_ms + phase_ms(server, phase) <= now_ms)
+            http_connection_cut(first);
+        if (first && first->since_ms + phase_ms(server, phase) < next_ms)
+            next_ms = first->since_ms + phase_ms(server, phase);
+    }
+    return next_ms;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 static void on_timer(uv_timer_t *timer);
+static void on_idle(uv_idle_t *idle);
 static void on_listen(uv_poll_t *poll, int status, int events);
+
+/* Not by a timer of 0: libuv would run one that starts itself for ever, without a look at any socket. */
+void http_server_hurry(struct http_server *server)
+{
+    if (!server->is_closing)
+        uv_idle_start(&server->idle, on_idle);
+}
 
 /* Lets libmicrohttpd work, and sees to it that we come back when it, a deadline or a pause needs that.
  * Without any of these no timer runs. */
 static void drive(struct http_server *server)
 {
-    MHD_run(server->daemon);
-    MHD_UNSIGNED_LONG_LONG mhd_wait_ms;
-    uint64_t now = uv_now(server->timer.loop), wait_ms = UINT64_MAX;
-    if (server->connections) {
-        uint64_t due = server->connections->since_ms + server->limits.deadline_ms;
-        wait_ms = due > now ? due - now : 0;
+    uint64_t now_ms = uv_now(server->timer.loop);
+    MHD_UNSIGNED_LONG_LONG mhd_wait_ms = 0;
+    uv_idle_stop(&server->idle);
+    connections_check(server, now_ms);
+    http_streams_check(server, now_ms);
+    bool is_waiting = false;
+    for (int i = 0; i < RUNS_PER_TURN && (i == 0 || (is_waiting && mhd_wait_ms == 0)); i++) {
+        MHD_run(server->daemon);
+        is_waiting = MHD_get_timeout(server->daemon, &mhd_wait_ms) == MHD_YES;
     }
-    if (server->is_accept_paused && wait_ms > ACCEPT_PAUSE_MS)
-        wait_ms = ACCEPT_PAUSE_MS;
-    if (MHD_get_timeout(server->daemon, &mhd_wait_ms) == MHD_YES && wait_ms > mhd_wait_ms)
-        wait_ms = mhd_wait_ms;
-    if (wait_ms == UINT64_MAX)
+    if (is_waiting && mhd_wait_ms == 0)
+        http_server_hurry(server);
+    uint64_t next_ms = is_waiting ? now_ms + mhd_wait_ms : UINT64_MAX;
+    next_ms = earlier(next_ms, connections_check(server, now_ms));
+    next_ms = earlier(next_ms, http_streams_check(server, now_ms));
+    next_ms = earlier(next_ms, http_linger_check(server, now_ms));
+    if (server->is_accept_paused)
+        next_ms = earlier(next_ms, now_ms + ACCEPT_PAUSE_MS);
+    if (next_ms == UINT64_MAX)
         uv_timer_stop(&server->timer);
     else
-        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
+        uv_timer_start(&server->timer, on_timer, next_ms > now_ms ? next_ms - now_ms : 1, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
-    uint64_t now = uv_now(timer->loop);
-    /* Each one that is cut goes to the end with a fresh time, so the walk ends. */
-    while (server->connections && server->connections->since_ms + server->limits.deadline_ms <= now) {
-        connection_cut(server->connections);
-        connection_touch(server->connections);
-    }
     if (server->is_accept_paused) {
         server->is_accept_paused = false;
         uv_poll_start(&server->listen_poll, UV_READABLE, on_listen);
@@ -128,9 +169,51 @@ static void on_timer(uv_timer_t *timer)
     drive(server);
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+    drive(idle->data);
+}
+
 static void on_work(uv_poll_t *poll, int status, int events)
 {
     drive(poll->data);
+}
+
+static unsigned peer_connections(const struct http_server *server, const struct address *address)
+{
+    unsigned count = 0;
+    const struct http_connection *connection;
+    for (enum http_phase phase = HTTP_PHASE_IDLE; phase < HTTP_PHASE_COUNT; phase++)
+        DL_FOREACH (server->connections[phase], connection)
+            count += address_cmp(&connection->peer.address, address) == 0;
+    return count;
+}
+
+/* The connection that is missed least; NULL where all are streams. */
+static struct http_connection *connection_to_spare(const struct http_server *server)
+{
+    struct http_connection *idle = server->connections[HTTP_PHASE_IDLE];
+    struct http_connection *fresh = server->connections[HTTP_PHASE_HEADERS];
+    if (idle && fresh)
+        return fresh->since_ms < idle->since_ms ? fresh : idle;
+    if (idle || fresh)
+        return idle ? idle : fresh;
+    return server->connections[HTTP_PHASE_EXCHANGE];
+}
+
+static bool newcomer_has_room(struct http_server *server, const struct sockaddr *name)
+{
+    const struct http_limits *limits = &server->limits;
+    struct address address = socket_address_of(name).address;
+    if (limits->connections_per_peer_max > 0 &&
+        peer_connections(server, &address) >= limits->connections_per_peer_max)
+        return false;
+    if (server->connection_count < limits->connections_max)
+        return true;
+    struct http_connection *spare = connection_to_spare(server);
+    if (spare)
+        http_connection_cut(spare);
+    return spare != NULL;
 }
 
 static void on_listen(uv_poll_t *poll, int status, int events)
@@ -146,9 +229,9 @@ static void on_listen(uv_poll_t *poll, int status, int events)
         }
         if (fd < 0)
             break;
-        if (server->connection_count >= server->limits.connections_max && server->connections) {
-            connection_cut(server->connections);
-            connection_touch(server->connections);
+        if (!newcomer_has_room(server, (struct sockaddr *)&peer)) {
+            close(fd);
+            continue;
         }
         /* It closes fd itself when it refuses. libmicrohttpd 1.0 queues the newcomer until it next runs, and
          * our count is of those that have started. */
@@ -158,128 +241,53 @@ static void on_listen(uv_poll_t *poll, int status, int events)
     drive(server);
 }
 
+static void connection_start(struct http_server *server, struct MHD_Connection *mhd, void **ret_connection)
+{
+    struct http_connection *connection = xcalloc(1, sizeof(*connection));
+    connection->server = server;
+    connection->mhd = mhd;
+    connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    connection->phase = HTTP_PHASE_HEADERS;
+    connection->since_ms = uv_now(server->timer.loop);
+    const struct sockaddr *name =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    connection->peer.address = socket_address_of(name).address;
+    http_tls_forget_peer(&connection->peer);
+    DL_APPEND(server->connections[connection->phase], connection);
+    server->connection_count++;
+    *ret_connection = connection;
+}
+
+static void connection_end(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->is_refused && !server->is_closing)
+        http_linger_begin(server, connection->fd);
+    DL_DELETE(server->connections[connection->phase], connection);
+    server->connection_count--;
+    http_exchange_forget(connection);
+    http_tls_forget_peer(&connection->peer);
+    free(connection);
+}
+
 static void on_connection(void *context, struct MHD_Connection *mhd, void **ret_connection,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct http_server *server = context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        struct connection *connection = xcalloc(1, sizeof(*connection));
-        connection->server = server;
-        connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        connection->since_ms = uv_now(server->timer.loop);
-        DL_APPEND(server->connections, connection);
-        server->connection_count++;
-        *ret_connection = connection;
-    } else if (*ret_connection) {
-        struct connection *connection = *ret_connection;
-        DL_DELETE(server->connections, connection);
-        server->connection_count--;
-        text_done(&connection->uri);
-        text_done(&connection->body);
-        free(connection);
-        *ret_connection = NULL;
-    }
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_start(context, mhd, ret_connection);
+    else if (*ret_connection)
+        connection_end(steal_pointer((struct http_connection **)ret_connection));
 }
 
-static struct connection *connection_of(struct MHD_Connection *mhd)
+void http_server_release_handle(struct http_server *server)
 {
-    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
-
-static void *on_uri(void *context, const char *uri, struct MHD_Connection *mhd)
-{
-    struct connection *connection = connection_of(mhd);
-    text_done(&connection->uri);
-    text_add(&connection->uri, uri);
-    return NULL;
-}
-
-static void on_completed(void *context, struct MHD_Connection *mhd, void **request,
-                         enum MHD_RequestTerminationCode code)
-{
-    struct connection *connection = connection_of(mhd);
-    text_done(&connection->body);
-    connection->is_body_too_large = false;
-    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        connection_touch(connection);
-}
-
-static enum MHD_Result answer(struct MHD_Connection *mhd, struct http_response *response)
-{
-    bool is_empty = response->body.len == 0;
-    struct MHD_Response *reply =
-        MHD_create_response_from_buffer(response->body.len, is_empty ? (void *)"" : response->body.data,
-                                        is_empty ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
-    if (!reply) {
-        text_done(&response->body);
-        return MHD_NO;
-    }
-    if (is_empty)
-        text_done(&response->body);
-    else
-        response->body = (struct text){0};
-    if (response->content_type)
-        MHD_add_response_header(reply, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
-    for (size_t i = 0; i < response->header_count; i++)
-        MHD_add_response_header(reply, response->headers[i].name, response->headers[i].value);
-    enum MHD_Result result = MHD_queue_response(mhd, response->status, reply);
-    MHD_destroy_response(reply);
-    return result;
-}
-
-static enum MHD_Result refuse_body(struct MHD_Connection *mhd)
-{
-    struct http_response response = {0};
-    http_response_set(&response, MHD_HTTP_CONTENT_TOO_LARGE, "text/plain; charset=utf-8",
-                      "the request's body is larger than this server takes\n");
-    return answer(mhd, &response);
-}
-
-/* From the headers alone, before a byte of the body is read. */
-static bool is_body_refused(struct MHD_Connection *mhd, size_t body_max)
-{
-    const char *length = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (length)
-        return strtoumax(length, NULL, 10) > body_max;
-    return body_max == 0 &&
-           MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
-}
-
-static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_len, void **request)
-{
-    struct http_server *server = context;
-    struct connection *connection = connection_of(mhd);
-    size_t body_max = server->limits.body_max;
-    if (!*request) {
-        /* Only the headers are there. An answer given now would end the connection. */
-        *request = connection;
-        return is_body_refused(mhd, body_max) ? refuse_body(mhd) : MHD_YES;
-    }
-    if (*upload_len > 0) {
-        if (connection->body.len + *upload_len > body_max)
-            connection->is_body_too_large = true;
-        if (!connection->is_body_too_large)
-            text_add_bytes(&connection->body, upload, *upload_len);
-        *upload_len = 0;
-        return MHD_YES;
-    }
-    if (connection->is_body_too_large)
-        return refuse_body(mhd);
-    const char *mark = strchr(text_str(&connection->uri), '?');
-    struct http_request given = {
-        .method = method, .path = path, .query = mark ? mark + 1 : "", .body = connection->body};
-    struct http_response response = {.status = MHD_HTTP_OK};
-    server->handler(server->context, &given, &response);
-    return answer(mhd, &response);
+    if (--server->handles_open == 0)
+        free(server);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct http_server *server = handle->data;
-    if (--server->handles_open == 0)
-        free(server);
+    http_server_release_handle(handle->data);
 }
 
 static void handle_close(uv_handle_t *handle)
@@ -291,23 +299,38 @@ void http_server_close(struct http_server *server)
 {
     if (!server)
         return;
+    server->is_closing = true;
     uv_poll_stop(&server->listen_poll);
     uv_poll_stop(&server->work_poll);
     close(server->listen_fd);
+    http_streams_release(server);
     MHD_stop_daemon(server->daemon);
+    http_linger_end(server);
     handle_close((uv_handle_t *)&server->listen_poll);
     handle_close((uv_handle_t *)&server->work_poll);
+    handle_close((uv_handle_t *)&server->idle);
     handle_close((uv_handle_t *)&server->timer);
 }
 
-static struct MHD_Daemon *daemon_start(struct http_server *server)
+static struct MHD_Daemon *daemon_start(struct http_server *server, const struct http_tls *tls)
 {
+    struct MHD_OptionItem with_tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)http_tls_priorities},
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? (void *)tls->certificate_pem : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? (void *)tls->key_pem : NULL},
+        {server->asks_certificates ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0,
+         tls ? (void *)tls->client_ca_pem : NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,
+        tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, http_exchange_on_request, server,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)MHD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        server, MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
+        http_exchange_on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, server,
+        MHD_OPTION_ARRAY, tls ? with_tls : none, MHD_OPTION_END);
 }
 
 /* An initialised handle must be closed by the loop, so a half-built server is closed with those it has. */
@@ -325,27 +348,34 @@ static int poll_open(struct http_server *server, uv_loop_t *loop, uv_poll_t *pol
 static int server_join(struct http_server *server, uv_loop_t *loop)
 {
     uv_timer_init(loop, &server->timer);
-    server->timer.data = server;
-    server->handles_open = 1;
+    uv_idle_init(loop, &server->idle);
+    server->timer.data = server->idle.data = server;
+    server->handles_open = 2;
     int work_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     int code = poll_open(server, loop, &server->listen_poll, server->listen_fd, on_listen);
     if (code == 0)
         code = poll_open(server, loop, &server->work_poll, work_fd, on_work);
     if (code == 0)
         return 0;
-    if (server->handles_open > 1)
-        handle_close((uv_handle_t *)&server->listen_poll);
     if (server->handles_open > 2)
+        handle_close((uv_handle_t *)&server->listen_poll);
+    if (server->handles_open > 3)
         handle_close((uv_handle_t *)&server->work_poll);
+    handle_close((uv_handle_t *)&server->idle);
     handle_close((uv_handle_t *)&server->timer);
     MHD_stop_daemon(server->daemon);
     return code;
 }
 
-int http_server_open(struct http_server **ret, uv_loop_t *loop, const struct socket_address *address,
-                     http_handler_fn *handler, void *context, struct err *err)
+/* tls may be NULL. */
+static int server_open(struct http_server **ret, uv_loop_t *loop, const struct socket_address *address,
+                       const struct http_tls *tls, http_handler_fn *handler, void *context, struct err *err)
 {
     char name[SOCKET_ADDRESS_TEXT_MAX];
+    socket_address_format(address, name);
+    int code = tls ? http_tls_check(tls, err) : 0;
+    if (code < 0)
+        return err_prefix(err, code, "cannot serve HTTPS on %s", name);
     cleanup_close int fd = socket_open(address, err);
     if (fd < 0)
         return fd;
@@ -354,24 +384,41 @@ int http_server_open(struct http_server **ret, uv_loop_t *loop, const struct soc
     server->limits = HTTP_LIMITS_DEFAULT;
     server->handler = handler;
     server->context = context;
-    server->daemon = daemon_start(server);
+    server->is_tls = tls != NULL;
+    server->asks_certificates = tls && tls->client_ca_pem;
+    server->daemon = daemon_start(server, tls);
     if (!server->daemon)
-        return err_set(err, EMFILE, "cannot serve HTTP on %s: libmicrohttpd does not start",
-                       socket_address_format(address, name));
-    int code = server_join(server, loop);
+        return err_set(err, EMFILE, "cannot serve HTTP on %s: libmicrohttpd does not start", name);
+    code = server_join(server, loop);
     struct http_server *joined = steal_pointer(&server);
     if (code < 0)
-        return err_set(err, -code, "cannot serve HTTP on %s: %s", socket_address_format(address, name),
-                       uv_strerror(code));
+        return err_set(err, -code, "cannot serve HTTP on %s: %s", name, uv_strerror(code));
     steal_fd(&fd);
     *ret = joined;
     return 0;
+}
+
+int http_server_open(struct http_server **ret, uv_loop_t *loop, const struct socket_address *address,
+                     http_handler_fn *handler, void *context, struct err *err)
+{
+    return server_open(ret, loop, address, NULL, handler, context, err);
+}
+
+int http_server_open_tls(struct http_server **ret, uv_loop_t *loop, const struct socket_address *address,
+                         const struct http_tls *tls, http_handler_fn *handler, void *context, struct err *err)
+{
+    return server_open(ret, loop, address, tls, handler, context, err);
 }
 
 void http_server_set_limits(struct http_server *server, const struct http_limits *limits)
 {
     assert(limits->connections_max > 0 && limits->deadline_ms > 0);
     server->limits = *limits;
+}
+
+void http_server_set_refusals(struct http_server *server, http_refusal_fn *refusal)
+{
+    server->refusal = refusal;
 }
 
 struct socket_address http_server_address(const struct http_server *server)
@@ -383,11 +430,7 @@ struct socket_address http_server_address(const struct http_server *server)
     } name = {0};
     socklen_t len = sizeof(name);
     getsockname(server->listen_fd, &name.any, &len);
-    if (name.any.sa_family == AF_INET)
-        return (struct socket_address){.address = address_from_wire(FAMILY_IPV4, &name.v4.sin_addr),
-                                       .port = ntohs(name.v4.sin_port)};
-    return (struct socket_address){.address = address_from_wire(FAMILY_IPV6, &name.v6.sin6_addr),
-                                   .port = ntohs(name.v6.sin6_port)};
+    return socket_address_of(&name.any);
 }
 
 unsigned http_server_connections(const struct http_server *server)
@@ -395,19 +438,7 @@ unsigned http_server_connections(const struct http_server *server)
     return server->connection_count;
 }
 
-void http_response_add_header(struct http_response *response, const char *name, const char *value)
+unsigned http_server_streams(const struct http_server *server)
 {
-    assert(response->header_count < HTTP_HEADERS_MAX);
-    size_t i = response->header_count++;
-    response->headers[i].name = name;
-    snprintf(response->headers[i].value, sizeof(response->headers[i].value), "%s", value);
-}
-
-void http_response_set(struct http_response *response, unsigned status, const char *content_type,
-                       const char *body)
-{
-    response->status = status;
-    response->content_type = content_type;
-    http_response_add_header(response, "X-Content-Type-Options", "nosniff");
-    text_add(&response->body, body);
+    return server->stream_count;
 }

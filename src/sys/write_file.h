@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/err.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Makes or replaces a file in one step: whoever reads it, also after a power cut, finds the old content or
+ * all of the new. mode is the file's, whatever the umask. -errno and a sentence that names the file. */
+int write_file_whole(const char *path, mode_t mode, const char *bytes, size_t len, struct err *err);
