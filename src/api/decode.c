@@ -160,7 +160,8 @@ static bool decode_time(struct decoder *decoder, const struct tape_node *node, c
         return false;
     if (!time_parse(text, &time->seconds, &time->nanos))
         return refuse_type(decoder, node, path, "an RFC 3339 time");
-    time->has_seconds = time->has_nanos = true;
+    time->has_seconds = true;
+    time->has_nanos = time->nanos != 0; /* as it is on the wire */
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include "api/strategy.h"
 #include "apiserver/body.h"
 #include "apiserver/exchange.h"
+#include "apiserver/services.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const struct http_limits limits = {
     .streams_max = 2048,
     .connections_per_peer_max = 2048,
     .bodies_total_max = (size_t)64 << 20,
+    .answers_total_max = (size_t)256 << 20,
 };
 
 /* RFC 7234, 5.5: code, agent and a quoted text, which is cut where it would not fit. What is not printable
@@ -242,7 +244,25 @@ static bool read_delete_options(struct exchange *exchange, struct write *write, 
     return body_delete_options(write, media, &exchange->http->body, ret, &options->is_dry_run);
 }
 
-/* Each object by itself, as upstream: what cannot be deleted stops the rest. Answers with the list. */
+static void begin_batch(struct exchange *exchange)
+{
+    registry_begin(exchange->server->world->registry);
+}
+
+/* One write to the disk for all. When it fails all are there again, and so is what the Services among them hold. */
+static void end_batch(struct exchange *exchange, const struct registry_object *const *list, size_t count)
+{
+    const struct world *world = exchange->server->world;
+    struct err err;
+    if (registry_commit(world->registry, &err) == 0)
+        return;
+    for (size_t i = 0; i < count && exchange->target.resource->kind == API_SERVICE; i++)
+        services_adopt((const Core__Service *)registry_decode(list[i], &exchange->arena), world->allocator, NULL);
+    status_generic(&exchange->outcome.status, 500, "InternalError",
+                   arena_printf(&exchange->arena, "Internal error occurred: %s", err.text));
+}
+
+/* As upstream, what cannot be deleted stops the rest. Answers with the list. */
 static void delete_collection(struct exchange *exchange, struct write *write,
                               const struct delete_options *options, const struct presentation *how)
 {
@@ -253,6 +273,7 @@ static void delete_collection(struct exchange *exchange, struct write *write,
     if (!sieve_parse(&exchange->target, &exchange->query, &exchange->arena, &sieve, &exchange->status))
         return;
     read_selected(world->registry, &sieve, &list, &count);
+    begin_batch(exchange);
     for (size_t i = 0; i < count && exchange->outcome.status.code == 0; i++) {
         struct target one = exchange->target;
         one.namespace_ = list[i]->namespace_;
@@ -263,6 +284,7 @@ static void delete_collection(struct exchange *exchange, struct write *write,
         if (exchange->outcome.status.code == 404)
             exchange->outcome.status = (struct status){0};
     }
+    end_batch(exchange, list, count);
     const struct list_metadata metadata = {registry_revision(world->registry), "", -1};
     exchange->status = exchange->outcome.status;
     if (exchange->status.code == 0) {

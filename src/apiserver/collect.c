@@ -10,6 +10,9 @@
 #include <uthash.h>
 
 #define EVENT_LIFE_S 3600 /* kube-apiserver's --event-ttl */
+#define RETRY_S 30
+/* Each removal is one write to the disk; the loop has others to serve in between. */
+#define REMOVALS_PER_TURN 16
 #define TIMER_MAX_MS ((uint64_t)600 * 1000)
 
 /* An object by its place; owned strings. */
@@ -255,7 +258,8 @@ static void complain(struct collector *collector, const struct outcome *outcome,
     collector->report(collector->context, sentence);
 }
 
-static void remove_object(struct collector *collector, const struct place *place, int64_t grace_seconds,
+/* Returns whether that is settled, now or later by itself. */
+static bool remove_object(struct collector *collector, const struct place *place, int64_t grace_seconds,
                           struct arena *arena)
 {
     const struct target target = {resource_of(place->kind), place->namespace_, place->name, ""};
@@ -265,6 +269,7 @@ static void remove_object(struct collector *collector, const struct place *place
     struct write write = {collector->world, &target, &options, arena, &outcome};
     verb_delete(&write, &how);
     complain(collector, &outcome, place);
+    return outcome.status.code == 0 || outcome.status.code == 404;
 }
 
 static void store_object(struct collector *collector, const struct place *place, ProtobufCMessage *message,
@@ -366,43 +371,56 @@ static void settle_finalizers(struct collector *collector, const struct place *p
         store_object(collector, place, message, arena);
 }
 
-/* Everything in a terminating namespace goes; when nothing is left, the namespace itself. */
-static void empty_namespace(struct collector *collector, const struct place *place,
-                            Core__Namespace *namespace_, struct arena *arena)
+/* Removes at most so many objects of one kind. Returns whether the kind is empty there; *left counts down. */
+static bool empty_kind(struct collector *collector, enum api_kind kind, const char *namespace_, int *left)
 {
-    bool is_empty = true;
-    for (int kind = 0; kind < API_KIND_COUNT; kind++) {
-        const struct registry_query query = {.kind = (enum api_kind)kind, .namespace_ = place->name};
-        const struct registry_object **list;
-        size_t count, remaining;
-        if (!api_kind_info((enum api_kind)kind)->is_namespaced ||
-            registry_list(collector->world->registry, &query, 0, &list, &count, &remaining) < 0)
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            struct place there = {list[i]->kind, (char *)list[i]->namespace_, (char *)list[i]->name};
-            const Meta__ObjectMeta *metadata = api_metadata(registry_decode(list[i], arena));
-            if (!metadata->deletiontimestamp)
-                remove_object(collector, &there, -1, arena);
+    const struct registry_query query = {.kind = kind, .namespace_ = namespace_};
+    const struct registry_object **list;
+    size_t count, remaining;
+    struct arena arena;
+    if (registry_list(collector->world->registry, &query, 0, &list, &count, &remaining) < 0)
+        return false;
+    arena_init(&arena);
+    for (size_t i = 0; i < count && *left > 0; i++) {
+        const struct place there = {list[i]->kind, (char *)list[i]->namespace_, (char *)list[i]->name};
+        if (!api_metadata(registry_decode(list[i], &arena))->deletiontimestamp) {
+            remove_object(collector, &there, -1, &arena);
+            (*left)--;
         }
-        registry_list_free(list, count);
-        const struct registry_query again = {.kind = (enum api_kind)kind, .namespace_ = place->name};
-        if (registry_list(collector->world->registry, &again, 1, &list, &count, &remaining) == 0) {
-            is_empty &= count == 0;
-            registry_list_free(list, count);
-        }
+        arena_reset(&arena);
     }
-    if (!is_empty || namespace_->metadata->n_finalizers > 0)
-        return;
+    arena_done(&arena);
+    registry_list_free(list, count);
+    return count == 0;
+}
+
+static void remove_namespace(struct collector *collector, const struct place *place, struct arena *arena)
+{
     const struct target target = {resource_of(API_NAMESPACE), "", place->name, "finalize"};
     const struct write_options options = {.manager = "fairlead"};
     struct outcome outcome = {0};
-    struct write write = {collector->world, &target, &options, arena, &outcome};
-    const struct registry_object *object =
-        registry_get(collector->world->registry, API_NAMESPACE, "", place->name);
+    struct write write = {collector->world, &target, &options, arena, &outcome, false};
+    const struct registry_object *object = registry_get(collector->world->registry, API_NAMESPACE, "", place->name);
     if (object)
         write_remove(&write, registry_ref(object));
     registry_unref(object);
     complain(collector, &outcome, place);
+}
+
+/* Everything in a terminating namespace goes, some at a time; when nothing is left, and nobody holds it, the namespace
+ * itself. */
+static void empty_namespace(struct collector *collector, const struct place *place,
+                            const Meta__ObjectMeta *metadata, struct arena *arena)
+{
+    int left = REMOVALS_PER_TURN;
+    bool is_empty = true;
+    for (int kind = 0; kind < API_KIND_COUNT && left > 0; kind++)
+        if (api_kind_info((enum api_kind)kind)->is_namespaced)
+            is_empty &= empty_kind(collector, (enum api_kind)kind, place->name, &left);
+    if (left == 0)
+        look_again(collector, API_NAMESPACE, "", place->name);
+    else if (is_empty && metadata->n_finalizers == 0)
+        remove_namespace(collector, place, arena);
 }
 
 static void judge(struct collector *collector, const struct place *place, struct arena *arena)
@@ -413,9 +431,9 @@ static void judge(struct collector *collector, const struct place *place, struct
         return;
     ProtobufCMessage *message = registry_decode(object, arena);
     Meta__ObjectMeta *metadata = api_metadata(message);
-    if (metadata->deletiontimestamp && metadata->n_finalizers == 0 && place->kind == API_NAMESPACE)
-        empty_namespace(collector, place, (Core__Namespace *)message, arena);
-    else if (metadata->deletiontimestamp)
+    if (metadata->deletiontimestamp && place->kind == API_NAMESPACE)
+        empty_namespace(collector, place, metadata, arena);
+    if (metadata->deletiontimestamp)
         settle_finalizers(collector, place, message, arena);
     else if (is_orphaned(collector, metadata, arena))
         remove_object(collector, place, -1, arena);
@@ -423,14 +441,14 @@ static void judge(struct collector *collector, const struct place *place, struct
 
 static void arm(struct collector *collector);
 
-/* The object as it is now decides: it may be another one of the same name. */
-static void expire(struct collector *collector, const struct expiry *expiry, int64_t now, struct arena *arena)
+/* The object as it is now decides: it may be another one of the same name. Returns whether that is settled. */
+static bool expire(struct collector *collector, const struct expiry *expiry, int64_t now, struct arena *arena)
 {
     const struct place *place = &expiry->place;
     const struct registry_object *object =
         registry_get(collector->world->registry, place->kind, place->namespace_, place->name);
-    if (object && expiry_of(place->kind, registry_decode(object, arena)) <= now)
-        remove_object(collector, place, 0, arena);
+    return !object || expiry_of(place->kind, registry_decode(object, arena)) > now ||
+           remove_object(collector, place, 0, arena);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -439,19 +457,28 @@ static void on_timer(uv_timer_t *timer)
     int64_t now = collector->world->now(collector->world->context);
     struct expiry *expiry, *next;
     struct arena arena;
+    int left = REMOVALS_PER_TURN;
     arena_init(&arena);
     collector->next_expiry = INT64_MAX;
-    HASH_ITER (hh, collector->expiries, expiry, next) {
-        if (expiry->at <= now) {
-            expire(collector, expiry, now, &arena);
-            forget_expiry(collector, expiry);
+    HASH_ITER(hh, collector->expiries, expiry, next)
+    {
+        if (expiry->at <= now && left > 0) {
+            left--;
+            if (expire(collector, expiry, now, &arena)) {
+                forget_expiry(collector, expiry);
+                continue;
+            }
+            expiry->at = now + RETRY_S;
             arena_reset(&arena);
-        } else if (expiry->at < collector->next_expiry) {
-            collector->next_expiry = expiry->at;
         }
+        if (expiry->at < collector->next_expiry)
+            collector->next_expiry = expiry->at;
     }
     arena_done(&arena);
-    arm(collector);
+    if (collector->pending_count)
+        collector_pull(collector);
+    else
+        arm(collector);
 }
 
 static void arm(struct collector *collector)
@@ -460,7 +487,9 @@ static void arm(struct collector *collector)
     uint64_t wait_ms = due <= now                                 ? 0
                        : due - now > (int64_t)TIMER_MAX_MS / 1000 ? TIMER_MAX_MS
                                                                   : (uint64_t)(due - now) * 1000;
-    if (due == INT64_MAX)
+    if (collector->pending_count)
+        uv_timer_start(&collector->timer, on_timer, 0, 0);
+    else if (due == INT64_MAX)
         uv_timer_stop(&collector->timer);
     else
         uv_timer_start(&collector->timer, on_timer, wait_ms, 0);

@@ -66,7 +66,8 @@ bool exchange_answer_document(struct exchange *exchange)
         if (is_refused)
             exchange_refuse_path(exchange);
         else
-            status_method_not_allowed(&exchange->status, &exchange->arena, method, path);
+            status_generic(&exchange->status, 405, "MethodNotAllowed",
+                           "the server does not allow this method on the requested resource");
         return true;
     }
     exchange->response->content_type = answer.content_type;

@@ -2,6 +2,7 @@
 #include "apiserver/present.h"
 
 #include "api/wire.h"
+#include "api/wire_format.h"
 #include "apiserver/block_yaml.h"
 #include "apiserver/face.h"
 #include "apiserver/table.h"
@@ -128,25 +129,29 @@ static void add_protobuf(const struct presentation *how, const ProtobufCMessage 
     arena_done(&arena);
 }
 
-static void finish_media(const struct presentation *how, struct text *json, struct text *ret)
+/* Where JSON goes: into the answer itself, or aside, for YAML to be made of it. */
+static struct text *json_target(const struct presentation *how, struct text *aside, struct text *ret)
+{
+    return how->accepted.media == MEDIA_YAML ? aside : ret;
+}
+
+static void finish_media(const struct presentation *how, struct text *aside, struct text *ret)
 {
     if (how->accepted.media == MEDIA_YAML)
-        block_yaml_from_json(json->data, json->len, ret);
-    else
-        text_add_bytes(ret, json->data, json->len);
-    text_done(json);
+        block_yaml_from_json(aside->data, aside->len, ret);
+    text_done(aside);
 }
 
 void present_object(const struct presentation *how, const ProtobufCMessage *message,
                     const struct registry_object *object, struct text *ret)
 {
-    struct text json = {0};
+    struct text aside = {0};
     if (how->accepted.media == MEDIA_PROTOBUF && how->accepted.form == FORM_OBJECT) {
         add_protobuf(how, message, object, ret);
         return;
     }
-    add_one(how, message, true, &json);
-    finish_media(how, &json, ret);
+    add_one(how, message, true, json_target(how, &aside, ret));
+    finish_media(how, &aside, ret);
 }
 
 static void add_list_metadata(const struct list_metadata *metadata, struct text *ret)
@@ -213,33 +218,33 @@ static void begin_list(const struct presentation *how, const struct list_metadat
 void present_list(const struct presentation *how, const struct registry_object *const *list, size_t count,
                   const struct list_metadata *metadata, struct text *ret)
 {
-    struct text json = {0};
+    struct text aside = {0}, *json = json_target(how, &aside, ret);
     struct arena arena;
     if (how->accepted.media == MEDIA_PROTOBUF && how->accepted.form == FORM_OBJECT) {
         list_protobuf(how, list, count, metadata, ret);
         return;
     }
     arena_init(&arena);
-    begin_list(how, metadata, &json);
+    begin_list(how, metadata, json);
     for (size_t i = 0; i < count; i++) {
         const ProtobufCMessage *message = registry_decode(list[i], &arena);
-        text_add(&json, i ? "," : "");
+        text_add(json, i ? "," : "");
         switch (how->accepted.form) {
         case FORM_OBJECT:
-            add_whole(how, message, false, &json);
+            add_whole(how, message, false, json);
             break;
         case FORM_METADATA:
-            add_partial_metadata(how, message, &json);
+            add_partial_metadata(how, message, json);
             break;
         case FORM_TABLE:
-            add_row(how, message, &json);
+            add_row(how, message, json);
             break;
         }
         arena_reset(&arena);
     }
-    text_add(&json, "]}");
+    text_add(json, "]}");
     arena_done(&arena);
-    finish_media(how, &json, ret);
+    finish_media(how, &aside, ret);
 }
 
 /* Frames of a protobuf watch: four bytes of length, then a meta.v1.WatchEvent {type = 1, object = 2 {raw =
@@ -327,18 +332,66 @@ void present_bookmark(const struct presentation *how, uint64_t revision, bool is
     arena_done(&arena);
 }
 
+static void add_text_field(struct text *text, unsigned number, const char *value)
+{
+    if (value && *value)
+        wire_add_field(text, number, value, strlen(value));
+}
+
+static void add_number_field(struct text *text, unsigned number, uint64_t value)
+{
+    uint8_t bytes[WIRE_VARINT_MAX];
+    text_add_bytes(text, (const char *)bytes, wire_varint(number << 3, bytes));
+    text_add_bytes(text, (const char *)bytes, wire_varint(value, bytes));
+}
+
+static void add_details(const struct status *status, struct text *ret)
+{
+    add_text_field(ret, 1, status->name);
+    add_text_field(ret, 2, status->group);
+    add_text_field(ret, 3, status->kind);
+    for (size_t i = 0; i < status->cause_count; i++) {
+        struct text cause = {0};
+        add_text_field(&cause, 1, status->causes[i].reason);
+        add_text_field(&cause, 2, status->causes[i].message);
+        add_text_field(&cause, 3, status->causes[i].field);
+        wire_add_field(ret, 4, text_str(&cause), cause.len);
+        text_done(&cause);
+    }
+    if (status->retry_after_seconds)
+        add_number_field(ret, 5, status->retry_after_seconds);
+    add_text_field(ret, 6, status->uid);
+}
+
+/* meta.v1.Status in its envelope (k8s.io/apimachinery, pkg/apis/meta/v1/generated.proto). */
+static void add_protobuf_status(const struct status *status, struct text *ret)
+{
+    struct text raw = {0}, details = {0};
+    add_details(status, &details);
+    wire_add_field(&raw, 1, "", 0);
+    add_text_field(&raw, 2, "Failure");
+    add_text_field(&raw, 3, status->message);
+    add_text_field(&raw, 4, status->reason);
+    if (details.len > 0)
+        wire_add_field(&raw, 5, details.data, details.len);
+    add_number_field(&raw, 6, status->code);
+    wire_protobuf("v1", "Status", raw.data, raw.len, ret);
+    text_done(&raw);
+    text_done(&details);
+}
+
 void present_error(const struct presentation *how, const struct status *status, struct text *ret)
 {
-    json_t *tree = status_tree(status);
-    struct text json = {0};
-    add_json(&json, tree);
-    json_decref(tree);
+    struct text object = {0};
     if (is_protobuf(how)) {
-        add_protobuf_frame("ERROR", &json, ret);
+        add_protobuf_status(status, &object);
+        add_protobuf_frame("ERROR", &object, ret);
     } else {
+        json_t *tree = status_tree(status);
         begin_frame("ERROR", ret);
-        text_add_bytes(ret, json.data, json.len);
+        add_json(ret, tree);
         text_add(ret, "}\n");
+        json_decref(tree);
     }
-    text_done(&json);
+    text_done(&object);
 }

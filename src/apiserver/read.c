@@ -165,7 +165,7 @@ bool read_is_reached(const struct registry *registry, uint64_t revision, struct 
     if (revision <= current)
         return true;
     status_generic(ret_status, 504, "Timeout",
-                   arena_printf(arena, "Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
+                   arena_printf(arena, "Timeout: Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
                                 current));
     ret_status->causes = &cause;
     ret_status->cause_count = 1;

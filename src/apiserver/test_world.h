@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #define TEST_NOW 1700000000 /* 2023-11-14T22:13:20Z */
+#define TEST_HISTORY 256 /* revisions that a list may lie in the past */
 #define TEST_CORE "/api/v1/namespaces/default/"
 
 struct test_world {
@@ -262,7 +263,7 @@ static inline int test_world_setup(void **state)
     static const char *const namespaces[] = {"default", "kube-system", "kube-node-lease"};
     struct test_world *world = xcalloc(1, sizeof(*world));
     struct allocator_config ranges = {.range_count = 2, .node_port_first = 30000, .node_port_last = 32767};
-    const struct registry_options options = {0};
+    const struct registry_options options = {.history_events = TEST_HISTORY};
     assert_int_equal(prefix_parse("10.96.0.0/16", &ranges.ranges[0], NULL), 0);
     assert_int_equal(prefix_parse("fd00::/108", &ranges.ranges[1], NULL), 0);
     world->world = (struct world){.now = test_now, .random = test_random, .context = world};

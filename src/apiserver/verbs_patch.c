@@ -151,7 +151,7 @@ static void refuse_conflicts(struct write *write, const struct manage_conflicts 
     status->cause_count = conflicts->count;
 }
 
-/* apiVersion and kind are the path's, the name and the namespace may be left out. */
+/* apiVersion and kind are the path's. */
 static bool check_config(struct write *write, json_t *config)
 {
     const struct resource *resource = write->target->resource;
@@ -167,16 +167,6 @@ static bool check_config(struct write *write, json_t *config)
     else
         return true;
     return false;
-}
-
-static json_t *metadata_of(json_t *config)
-{
-    json_t *metadata = json_object_get(config, "metadata");
-    if (!metadata) {
-        metadata = json_object();
-        json_object_set_new(config, "metadata", metadata);
-    }
-    return metadata;
 }
 
 static json_t *apply_tree(struct write *write, json_t *live, json_t *config)
@@ -218,15 +208,11 @@ static void apply(struct write *write, json_t *config, const struct registry_obj
 {
     if (!check_config(write, config))
         return;
-    json_t *own = json_deep_copy(config), *metadata = metadata_of(own);
-    if (json_is_object(metadata) && !json_object_get(metadata, "name"))
-        json_object_set_new(metadata, "name", json_string(write->target->name));
     json_t *live =
         before ? face_tree(write->target->resource, registry_decode(before, write->arena), write->arena)
                : NULL;
-    json_t *merged = apply_tree(write, live, own);
+    json_t *merged = apply_tree(write, live, config);
     ProtobufCMessage *next = merged ? decode_patched(write, merged) : NULL;
-    json_decref(own);
     json_decref(live);
     json_decref(merged);
     if (next)

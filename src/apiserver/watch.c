@@ -77,8 +77,10 @@ static void add_shared(struct watch *watch, struct registry_event *event, struct
     if (!cache)
         event->cache = cache = xcalloc(1, sizeof(*cache));
     struct text *frame = &cache->frames[watch->how.accepted.media == MEDIA_PROTOBUF];
-    if (frame->len == 0)
+    if (frame->len == 0) {
         add_event(watch, event->type, event->object, frame);
+        registry_note_cache(watch->watches->world->registry, event, frame->len);
+    }
     text_add_bytes(out, frame->data, frame->len);
 }
 

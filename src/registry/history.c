@@ -38,7 +38,7 @@ struct registry_event *history_at(const struct history *history, uint64_t revisi
 static size_t event_bytes(const struct registry_event *event)
 {
     return sizeof(*event) + (event->previous ? packed_size(event->previous) : 0) +
-           (event->type == REGISTRY_DELETED ? packed_size(event->object) : 0);
+           (event->type == REGISTRY_DELETED ? packed_size(event->object) : 0) + event->cache_bytes;
 }
 
 static void grow(struct history *history)
@@ -60,7 +60,8 @@ void history_append(struct history *history, enum registry_event_type type,
     if (history->count == history->capacity)
         grow(history);
     struct registry_event *event = event_at(history, history->count++);
-    *event = (struct registry_event){type, object->revision, object, previous, NULL};
+    *event = (struct registry_event){
+        .type = type, .revision = object->revision, .object = object, .previous = previous};
     history->bytes += event_bytes(event);
 }
 

@@ -414,6 +414,12 @@ int registry_next(struct registry *registry, uint64_t *cursor, enum api_kind kin
     return 0;
 }
 
+void registry_note_cache(struct registry *registry, struct registry_event *event, size_t bytes)
+{
+    event->cache_bytes += bytes;
+    registry->history.bytes += bytes;
+}
+
 void registry_set_cache_free(struct registry *registry, void (*free_cache)(void *cache))
 {
     registry->history.free_cache = free_cache;

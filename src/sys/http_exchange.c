@@ -47,9 +47,17 @@ static void body_forget(struct http_connection *connection)
     text_done(&connection->body);
 }
 
+/* How much of an answer this connection holds. */
+static void answer_count(struct http_connection *connection, size_t bytes)
+{
+    connection->server->answers_bytes += bytes - connection->answer_bytes;
+    connection->answer_bytes = bytes;
+}
+
 void http_exchange_forget(struct http_connection *connection)
 {
     body_forget(connection);
+    answer_count(connection, 0);
     text_done(&connection->uri);
 }
 
@@ -196,6 +204,11 @@ static enum MHD_Result request_handle(struct http_connection *connection, struct
 {
     struct http_server *server = connection->server;
     struct http_response response = {.status = MHD_HTTP_OK};
+    if (server->limits.answers_total_max && server->answers_bytes > server->limits.answers_total_max) {
+        body_forget(connection);
+        refusal_fill(server, request, MHD_HTTP_TOO_MANY_REQUESTS, &response);
+        return answer(connection->mhd, &response, NULL);
+    }
     request->body = connection->body;
     server->handler(server->context, request, &response);
     /* Not kept for the time that the client takes to read. */
@@ -203,6 +216,8 @@ static enum MHD_Result request_handle(struct http_connection *connection, struct
     struct http_stream *stream = request->exchange->stream;
     if (stream)
         http_connection_enter(connection, HTTP_PHASE_STREAM);
+    else
+        answer_count(connection, response.body.len);
     return answer(connection->mhd, &response, stream);
 }
 

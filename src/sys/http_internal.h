@@ -22,6 +22,7 @@ struct http_connection {
     struct text uri;   /* raw, of the request in hand */
     struct text body;
     size_t body_reserved; /* our share of http_server.bodies_reserved */
+    size_t answer_bytes; /* of the answer in hand */
     bool is_refused;      /* with bytes on their way that nobody will read */
     bool is_peer_known;
     struct http_peer peer;
@@ -49,6 +50,7 @@ struct http_server {
     struct http_lingerer *lingerers; /* first to end first */
     unsigned lingerer_count;
     size_t bodies_reserved;
+    size_t answers_bytes; /* of all answers in hand */
     struct http_limits limits;
     http_handler_fn *handler;
     http_refusal_fn *refusal; /* may be NULL */

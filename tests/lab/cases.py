@@ -17,7 +17,8 @@ FAMILIES = (4, 6)
 UNALLOCATED = {4: "10.96.255.254", 6: "fd00:10:96::fffe"}
 KEYS = {"name", "why", "config", "protocols", "families", "service", "endpoints", "objects", "local", "expect",
         "expect4", "expect6"}
-SERVICE_KEYS = {"type", "internal", "external", "expose", "ranges", "affinity", "labels", "annotations", "ports", "vips"}
+SERVICE_KEYS = {"type", "internal", "external", "expose", "ranges", "affinity", "labels", "annotations", "ports", "vips",
+                "topology"}
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Case:
             spec["externalTrafficPolicy"] = wanted["external"]
             if kind == "LoadBalancer" and wanted["external"] == "Local":
                 spec["healthCheckNodePort"] = self.node_port(6)
+        if "topology" in wanted:
+            spec["topologyKeys"] = wanted["topology"]
         if kind == "LoadBalancer" and "nodeport" not in exposed:
             spec["allocateLoadBalancerNodePorts"] = False
         if "ranges" in wanted:

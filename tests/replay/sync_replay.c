@@ -317,6 +317,37 @@ static void a_change_of_the_node_is_everybodys(void **state)
     turn(fixture, 0, "");
 }
 
+/* Labels, of this node and of those where endpoints are, touch the services that have topology keys alone. */
+static void a_change_of_labels_concerns_who_goes_by_them(void **state)
+{
+    struct fixture *fixture = *state;
+#define NODE(name, labels) TEST_NODE(name, labels, "", "")
+    test_put(fixture->store,
+             TEST_SERVICE("a", "clusterIP: 10.96.0.1, ports: [{port: 80}], topologyKeys: [rack]") TEST_SLICE(
+                 "s-a", "a", "IPv4", "{port: 8080}",
+                 "{addresses: [10.0.0.1], nodeName: there}, {addresses: [10.0.0.2], nodeName: far}")
+                 SERVICE("b", "2") SLICE("b", "3") NODE("here", "rack: r1") NODE("there", "rack: r1"));
+    turn(fixture, 0, "load a b; ");
+    assert_non_null(strstr(recorder_find(fixture->recorder.now, "default/a"), "[ 10.0.0.1:8080 ]"));
+    test_put(fixture->store, NODE("far", "rack: r1")); /* another node comes */
+    turn(fixture, 0, "sync ~a; ");
+    assert_non_null(strstr(recorder_find(fixture->recorder.now, "default/a"), "10.0.0.1:8080 10.0.0.2:8080"));
+    test_put(fixture->store, TEST_NODE("far", "rack: r1", "podCIDR: 10.0.1.0/24", ""));
+    turn(fixture, 0, ""); /* nothing that a key could name */
+    test_put(fixture->store, NODE("there", "rack: r2"));
+    turn(fixture, 0, "sync ~a; ");
+    assert_non_null(strstr(recorder_find(fixture->recorder.now, "default/a"), "[ 10.0.0.2:8080 ]"));
+    test_put(fixture->store, NODE("here", "rack: r2")); /* this node itself moves */
+    turn(fixture, 0, "sync ~a; ");
+    assert_non_null(strstr(recorder_find(fixture->recorder.now, "default/a"), "[ 10.0.0.1:8080 ]"));
+    store_node_remove(fixture->store, "there");
+    turn(fixture, 0, "sync ~a; ");
+    test_put(fixture->store, SERVICE("a", "1")); /* from now on it does not care */
+    turn(fixture, 0, "sync ~a; ");
+    test_put(fixture->store, NODE("there", "rack: r2"));
+    turn(fixture, 0, "");
+}
+
 static void empty_local_sets_are_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -367,6 +398,7 @@ int main(void)
         TEST(a_frontend_passes_from_one_service_to_another),
         TEST(claims_survive_failures),
         TEST(a_change_of_the_node_is_everybodys),
+        TEST(a_change_of_labels_concerns_who_goes_by_them),
         TEST(empty_local_sets_are_counted),
         TEST(a_dry_run_plans_without_a_dataplane),
     };
