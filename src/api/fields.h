@@ -22,6 +22,7 @@ struct api_field {
     const char *const *key_defaults; /* beside keys: what an absent key field counts as, JSON text, or NULL */
     const char *merge_key; /* strategic merge patch: the field that identifies an item; "" for a list
                               of scalars that is merged; NULL for a list that is replaced */
+    const char *const *values; /* strings: the only ones that may stand here, sorted, ends in NULL; NULL: any */
     bool retains_keys;     /* strategic merge patch: $retainKeys */
     bool is_atomic;        /* structs and maps owned as one */
     bool is_required;      /* in OpenAPI */

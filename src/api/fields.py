@@ -77,6 +77,8 @@ def apply_marker(schema, field, words, out):
         out["list"] = "API_LIST_SET"
     elif words[0] == "merge" and len(words) < 3:
         out["merge_key"] = quote(words[1] if len(words) > 1 else "")
+    elif words[0] == "enum":
+        out["values"] = "(const char *const[]){" + ", ".join(quote(word) for word in sorted(words[1:])) + ", NULL}"
     elif len(words) == 1 and words[0] in FLAGS:
         out[FLAGS[words[0]]] = "true"
     else:

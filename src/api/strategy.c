@@ -22,14 +22,6 @@ void *strategy_new(struct arena *arena, const ProtobufCMessageDescriptor *type)
     return message;
 }
 
-void *strategy_copy(struct arena *arena, const void *message)
-{
-    const ProtobufCMessage *from = message;
-    void *copy = arena_alloc(arena, from->descriptor->sizeof_message);
-    memcpy(copy, from, from->descriptor->sizeof_message);
-    return copy;
-}
-
 static void set_generation(Meta__ObjectMeta *metadata, int64_t generation)
 {
     metadata->has_generation = generation != 0;

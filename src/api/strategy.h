@@ -13,9 +13,8 @@
  * creationTimestamp afterwards. */
 void strategy_prepare_create(enum api_kind kind, ProtobufCMessage *message, struct arena *arena);
 /* Keeps status, generation, timestamps and (where the client gave none) uid and resourceVersion of old;
- * counts generation up where the kind has one and its specification changed. A Service keeps the addresses
- * and ports that were allocated and that the client left out, and loses those that its new type has no use
- * for. */
+ * counts generation up where the kind has one and its specification changed. A Service's addresses and
+ * ports are the business of services_prepare (apiserver). */
 void strategy_prepare_update(enum api_kind kind, ProtobufCMessage *message, const ProtobufCMessage *old,
                              struct arena *arena);
 /* Keeps everything of old that a write to the status subresource may not change. Most kinds let it change

@@ -4,9 +4,8 @@
 
 /* What the files of the strategy share; see strategy.h. */
 
-/* A message with nothing in it, and one with the same fields, which it borrows. */
+/* A message with nothing in it. */
 void *strategy_new(struct arena *arena, const ProtobufCMessageDescriptor *type);
-void *strategy_copy(struct arena *arena, const void *message);
 
 /* Fields behind feature gates that are off by default in 1.36. */
 void strategy_drop_disabled(Core__PodSpec *spec);

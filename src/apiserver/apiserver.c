@@ -314,8 +314,11 @@ static void handle_write(struct exchange *exchange, enum verb verb, const struct
         present_deletion(exchange, how);
         break;
     case VERB_DELETE_COLLECTION:
-        if (read_delete_options(exchange, &write, &options, &deletion))
+        if (read_delete_options(exchange, &write, &options, &deletion) &&
+            verb_check_policy(&write, deletion.propagation_policy))
             delete_collection(exchange, &write, &deletion, how);
+        else
+            exchange->status = exchange->outcome.status;
         break;
     case VERB_GET:
     case VERB_LIST:

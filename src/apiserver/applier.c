@@ -13,6 +13,7 @@
 struct applied {
     UT_hash_handle hh;
     unsigned long long fields; /* hash of our entries in managedFields; 0: not applied */
+    bool is_ours;              /* it was applied at least once: it goes when the folder no longer has it */
     char key[];                /* "Service/default/web" */
 };
 
@@ -127,7 +128,7 @@ static bool apply(struct applier *applier, const struct target *target, json_t *
     return outcome.status.code == 0;
 }
 
-static void note(struct applier *applier, const char *key, const struct api_object *object,
+static void note(struct applier *applier, const char *key, const struct api_object *object, bool is_applied,
                  struct arena *arena)
 {
     struct applied *applied = find(applier, key);
@@ -139,6 +140,7 @@ static void note(struct applier *applier, const char *key, const struct api_obje
         HASH_ADD_STR(applier->objects, key, applied);
     }
     applied->fields = stored ? our_fields(api_metadata(registry_decode(stored, arena))) : 0;
+    applied->is_ours |= is_applied || applied->fields;
 }
 
 static void on_put(void *context, const struct api_object *object)
@@ -159,7 +161,7 @@ static void on_put(void *context, const struct api_object *object)
         target.subresource = "status";
         apply(applier, &target, tree, key, &arena);
     }
-    note(applier, key, object, &arena);
+    note(applier, key, object, is_applied, &arena);
     json_decref(status);
     json_decref(tree);
     arena_done(&arena);
@@ -183,11 +185,14 @@ static void on_remove(void *context, enum api_kind kind, const char *namespace_,
     struct arena arena;
     arena_init(&arena);
     struct applied *applied = find(applier, key_of(&arena, kind, namespace_, name));
+    bool is_ours = applied && applied->is_ours;
     if (applied) {
         HASH_DEL(applier->objects, applied);
         free(applied);
     }
-    delete_object(applier, kind, namespace_, name, &arena);
+    /* What could never be applied is somebody else's. */
+    if (is_ours)
+        delete_object(applier, kind, namespace_, name, &arena);
     arena_done(&arena);
 }
 
@@ -263,6 +268,7 @@ static void judge(struct applier *applier, const struct registry_event *event, s
         say(applier, false, arena, key,
             "was deleted by somebody else; it comes back when its file is written again");
         applied->fields = 0;
+        applied->is_ours = false;
         return;
     }
     const Meta__ObjectMeta *metadata = api_metadata(registry_decode(now, arena));

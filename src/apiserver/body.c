@@ -84,8 +84,10 @@ static bool object_from_tree(struct write *write, json_t *tree, ProtobufCMessage
     if (result.refusal)
         return refuse_object(write, info_of(write)->name, write->target->resource->version,
                              result.upstream ? result.upstream : result.refusal);
+    if (!judge_unknown_fields(write, &result))
+        return false;
     *ret = face_stored(write->target->resource, result.message, write->arena);
-    return judge_unknown_fields(write, &result);
+    return true;
 }
 
 /* What Go's parser says of a text that breaks off, which is the one fault that people meet; of others
@@ -161,11 +163,79 @@ bool body_patch(struct write *write, enum patch_type type, const struct text *bo
                                               json_fault(write, &error, body->len)));
 }
 
-static void take_text(json_t *tree, const char *key, struct arena *arena, const char **ret)
+/* The kind is one of a few that all versions share, or left out. */
+static bool check_options_type(struct write *write, const char *version, const char *kind)
 {
-    const char *value = json_string_value(json_object_get(tree, key));
-    if (value)
-        *ret = arena_strdup(arena, value);
+    if (*kind && strcmp(kind, "DeleteOptions") != 0)
+        return refuse(write, arena_printf(write->arena,
+                                          "%s in version \"%s\" cannot be handled as a DeleteOptions: no kind "
+                                          "\"%s\" is expected in the body of a delete",
+                                          kind, version, kind));
+    return true;
+}
+
+static Meta__DeleteOptions *options_from_tree(struct write *write, json_t *tree)
+{
+    struct decode_result result;
+    const char *version = json_string_value(json_object_get(tree, "apiVersion"));
+    const char *kind = json_string_value(json_object_get(tree, "kind"));
+    if (!json_is_object(tree)) {
+        refuse(write, "the object provided is unrecognized (must be of type DeleteOptions): the body is not an object");
+        return NULL;
+    }
+    if (!check_options_type(write, version ? version : "", kind ? kind : ""))
+        return NULL;
+    wire_decode_tree(tree, &meta__delete_options__descriptor, write->arena, &result);
+    const char *fault = result.upstream ? result.upstream : result.refusal;
+    if (fault)
+        refuse(write, arena_printf(write->arena,
+                                   "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: %s", fault));
+    return (Meta__DeleteOptions *)result.message;
+}
+
+static Meta__DeleteOptions *options_from_protobuf(struct write *write, const struct text *body)
+{
+    struct wire_envelope envelope;
+    struct err err;
+    Meta__DeleteOptions *options = NULL;
+    if (wire_protobuf_open(text_str(body), body->len, write->arena, &envelope, &err) == 0) {
+        if (!check_options_type(write, envelope.api_version, envelope.kind))
+            return NULL;
+        options = (Meta__DeleteOptions *)wire_unpack(&meta__delete_options__descriptor, envelope.raw, envelope.len,
+                                                     write->arena, &err);
+    }
+    if (!options)
+        refuse(write, arena_strdup(write->arena, err.text));
+    return options;
+}
+
+static Meta__DeleteOptions *read_options(struct write *write, enum media media, const struct text *body)
+{
+    if (media == MEDIA_PROTOBUF)
+        return options_from_protobuf(write, body);
+    json_t *tree = media == MEDIA_JSON ? tree_from_json(write, body) : tree_from_yaml(write, body);
+    Meta__DeleteOptions *options = tree ? options_from_tree(write, tree) : NULL;
+    json_decref(tree);
+    return options;
+}
+
+/* `DeleteOptions.meta.k8s.io "" is invalid: ...`: apimachinery, validation.ValidateDeleteOptions. */
+static bool check_options(struct write *write, const Meta__DeleteOptions *options)
+{
+    static const char *const all[] = {"All", NULL};
+    static const struct status_subject subject = {
+        .group = "meta.k8s.io", .plural = "", .kind = "DeleteOptions", .name = ""};
+    struct faults faults;
+    faults_init(&faults, write->arena);
+    if (*api_text(options->propagationpolicy) && options->has_orphandependents)
+        fault_invalid(&faults, path_field(NULL, "propagationPolicy"), options->propagationpolicy,
+                      "orphanDependents and deletionPropagation cannot be both set");
+    for (size_t i = 0; i < options->n_dryrun; i++)
+        if (strcmp(options->dryrun[i], "All") != 0)
+            fault_unsupported(&faults, path_field(NULL, "dryRun"), options->dryrun[i], all);
+    if (faults.count)
+        status_invalid(&write->outcome->status, write->arena, &subject, &faults);
+    return faults.count == 0;
 }
 
 bool body_delete_options(struct write *write, enum media media, const struct text *body,
@@ -173,24 +243,19 @@ bool body_delete_options(struct write *write, enum media media, const struct tex
 {
     if (body->len == 0)
         return true;
-    if (media == MEDIA_PROTOBUF)
-        return refuse(write, "delete options in protobuf are not understood here; send them as JSON");
-    json_t *tree = media == MEDIA_JSON ? tree_from_json(write, body) : tree_from_yaml(write, body);
-    if (!tree)
+    const Meta__DeleteOptions *options = read_options(write, media, body);
+    if (!options || !check_options(write, options))
         return false;
-    json_t *grace = json_object_get(tree, "gracePeriodSeconds");
-    json_t *preconditions = json_object_get(tree, "preconditions"),
-           *orphan = json_object_get(tree, "orphanDependents");
-    json_t *dry_run = json_object_get(tree, "dryRun");
-    if (json_is_integer(grace))
-        ret->grace_seconds = json_integer_value(grace) < 0 ? 1 : json_integer_value(grace);
-    take_text(tree, "propagationPolicy", write->arena, &ret->propagation_policy);
-    take_text(preconditions, "uid", write->arena, &ret->uid);
-    take_text(preconditions, "resourceVersion", write->arena, &ret->resource_version);
-    if (json_is_boolean(orphan))
-        ret->propagation_policy = json_is_true(orphan) ? "Orphan" : "Background";
-    if (json_is_array(dry_run) && json_array_size(dry_run) > 0)
-        *ret_is_dry_run = true;
-    json_decref(tree);
+    if (options->has_graceperiodseconds)
+        ret->grace_seconds = options->graceperiodseconds < 0 ? 1 : options->graceperiodseconds;
+    if (*api_text(options->propagationpolicy))
+        ret->propagation_policy = options->propagationpolicy;
+    if (options->has_orphandependents)
+        ret->propagation_policy = options->orphandependents ? "Orphan" : "Background";
+    if (options->preconditions) {
+        ret->uid = api_text(options->preconditions->uid);
+        ret->resource_version = api_text(options->preconditions->resourceversion);
+    }
+    *ret_is_dry_run |= options->n_dryrun > 0;
     return true;
 }

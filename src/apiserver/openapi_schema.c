@@ -120,6 +120,14 @@ static void add_patch_strategy(json_t *schema, const struct api_field *traits)
         json_object_set_new(schema, "x-kubernetes-patch-strategy", json_string(strategy));
 }
 
+static json_t *enumeration(const char *const *values)
+{
+    json_t *list = json_array();
+    for (; *values; values++)
+        json_array_append_new(list, json_string(*values));
+    return list;
+}
+
 static json_t *property(enum openapi_version version, const ProtobufCFieldDescriptor *field,
                         const struct api_field *traits)
 {
@@ -138,6 +146,8 @@ static json_t *property(enum openapi_version version, const ProtobufCFieldDescri
             schema = wrap_reference(version, schema);
     }
     describe(schema, traits->description);
+    if (traits->values)
+        json_object_set_new(schema, "enum", enumeration(traits->values));
     if (traits->is_atomic && shape == API_SHAPE_MAP)
         json_object_set_new(schema, "x-kubernetes-map-type", json_string("atomic"));
     add_patch_strategy(schema, traits);

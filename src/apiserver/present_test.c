@@ -48,8 +48,8 @@ static void objects_in_json_are_one_line(void **state)
     make_two(world);
     test_do(world, "GET " MAPS "/b", NULL);
     const char *text = text_str(&world->body);
-    assert_int_equal(
-        strncmp(text, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\"", 61), 0);
+    const char *start = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\"";
+    assert_int_equal(strncmp(text, start, strlen(start)), 0);
     assert_null(strchr(text, '\n'));
 }
 
@@ -87,7 +87,7 @@ static void blocks_are_written_as_people_do(void **state)
         {"{\"1\":\"a\",\"on\":\"b\"}", "\"1\": a\n\"on\": b\n"},
         {"{\"a\":-9223372036854775808}", "a: -9223372036854775808\n"},
         {"{\"a\":\"\\u00e9 \\u20ac\"}", "a: \xc3\xa9 \xe2\x82\xac\n"},
-        {"7", "7\n...\n"},
+        {"7", "7\n"},
         {"no JSON", "no JSON"},
         {"{\"a\":", "{\"a\":"},
         {"", ""},
@@ -492,8 +492,7 @@ static void errors_end_a_watch_in_its_own_form(void **state)
     static const struct fault cause = {
         .reason = "ResourceVersionTooLarge", .message = "Too large", .field = "f"};
     static const uint8_t gone[] =
-        "\0\0\0\x39\n\5ERROR\x12\x30\n\x2ek8s\0\n\x0c\n\2v1\x12\6Status\x12\x16\n\0\x12\7Failure"
-        "\x1a\1m\"\1E0\x9a\3\x1a\0\"\0";
+        "\n\0\x12\7Failure\x1a\1m\"\1E0\x9a\3"; /* as kube-apiserver 1.36 sends it */
     struct test_world *world = *state;
     struct status status = {.code = 410, .reason = "E", .message = "m"};
     struct presentation plain = how(NULL, "", "v1", "configmaps"),
@@ -507,13 +506,9 @@ static void errors_end_a_watch_in_its_own_form(void **state)
         "\"status\":\"Failure\",\"message\":\"m\",\"reason\":\"E\",\"code\":410}}\n");
     text_done(&text);
     present_error(&protobuf, &status, &text);
-    /* But for what our envelopes leave out when it is empty, as kube-apiserver 1.36 sends it. */
-    struct text wanted = {0};
-    text_add_bytes(&wanted, (const char *)gone, sizeof(gone) - 1);
     open_frame(&text, "ERROR", &world->arena, "v1", "Status", &envelope);
-    assert_memory_equal(envelope.raw, gone + sizeof(gone) - 1 - 4 - 22, 22);
-    assert_int_equal(envelope.len, 22);
-    text_done(&wanted);
+    assert_int_equal(envelope.len, sizeof(gone) - 1);
+    assert_memory_equal(envelope.raw, gone, envelope.len);
     text_done(&text);
     status = (struct status){.code = 504,
                              .reason = "Timeout",

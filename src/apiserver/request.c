@@ -342,6 +342,13 @@ bool query_check_write(struct query *query, enum verb verb, struct arena *arena,
     query->is_dry_run = strcmp(query->dry_run, "All") == 0;
     if (*query->dry_run && !query->is_dry_run)
         fault_unsupported(&faults, path_field(NULL, "dryRun"), query->dry_run, all);
+    for (const char *at = query->field_manager; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) {
+            fault_invalid(&faults, path_field(NULL, "fieldManager"), query->field_manager,
+                          arena_printf(arena, "invalid character U+%04X (at position %zu)", (unsigned char)*at,
+                                       (size_t)(at - query->field_manager)));
+            break;
+        }
     if (strlen(query->field_manager) > FIELD_MANAGER_MAX)
         fault_too_long(&faults, path_field(NULL, "fieldManager"), FIELD_MANAGER_MAX);
     if (!take_field_validation(query))

@@ -46,6 +46,7 @@ struct write {
     struct arena *arena;
     struct outcome *outcome;
     bool resets_owners; /* the client sent managedFields: [] */
+    bool is_patch;      /* another uid is then a change of it, not a precondition */
 };
 
 /* Each fills write->outcome. Objects are as decoded: not defaulted yet. */
@@ -59,6 +60,8 @@ struct delete_options {
     const char *uid, *resource_version; /* preconditions, "" for none */
     const char *propagation_policy;     /* "", Orphan, Background, Foreground */
 };
+/* Whether the policy is a known one; else 422. verb_delete asks by itself. */
+bool verb_check_policy(struct write *write, const char *policy);
 void verb_delete(struct write *write, const struct delete_options *options);
 /* Removes what has been waiting only for its time (a pod's grace) or for its last finalizer. */
 bool write_remove(struct write *write, const struct registry_object *object);

@@ -116,7 +116,7 @@ static bool is_immortal(const char *namespace_)
            strcmp(namespace_, "kube-public") == 0;
 }
 
-static bool check_policy(struct write *write, const char *policy)
+bool verb_check_policy(struct write *write, const char *policy)
 {
     static const char *const known[] = {"", "Orphan", "Background", "Foreground"};
     for (size_t i = 0; i < 4; i++)
@@ -147,7 +147,7 @@ static int64_t grace_of(struct write *write, const ProtobufCMessage *message,
 void verb_delete(struct write *write, const struct delete_options *options)
 {
     const struct registry_object *object =
-        check_policy(write, options->propagation_policy) ? write_find(write) : NULL;
+        verb_check_policy(write, options->propagation_policy) ? write_find(write) : NULL;
     if (!object)
         return;
     ProtobufCMessage *message = registry_decode(object, write->arena);

@@ -222,6 +222,7 @@ static void apply(struct write *write, json_t *config, const struct registry_obj
 void verb_patch(struct write *write, enum patch_type type, json_t *patch)
 {
     const struct target *target = write->target;
+    write->is_patch = true;
     if (type != PATCH_APPLY && write->options->is_forced) {
         refuse_options(write, "force", "may not be specified for non-apply patch", false);
         return;

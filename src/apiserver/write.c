@@ -367,6 +367,9 @@ static bool check_version(struct write *write, const struct registry_object *bef
     }
     if (strcmp(given, current) == 0)
         return true;
+    if (given[strspn(given, "0123456789")])
+        return write_refuse(write, 500, "",
+                            arena_printf(write->arena, "strconv.ParseUint: parsing \"%.64s\": invalid syntax", given));
     status_conflict(&write->outcome->status, write->arena, &subject,
                     "the object has been modified; please apply your changes to the latest version and try "
                     "again");
@@ -377,7 +380,7 @@ static bool check_uid(struct write *write, const Meta__ObjectMeta *old, const Me
 {
     const char *given = api_text(metadata->uid);
     struct status_subject subject = target_subject(write->target);
-    if (!*given || strcmp(given, api_text(old->uid)) == 0)
+    if (!*given || write->is_patch || strcmp(given, api_text(old->uid)) == 0)
         return true;
     status_conflict(&write->outcome->status, write->arena, &subject,
                     arena_printf(write->arena,
@@ -389,7 +392,8 @@ static bool check_uid(struct write *write, const Meta__ObjectMeta *old, const Me
 
 static void keep_system_fields(Meta__ObjectMeta *metadata, const Meta__ObjectMeta *old)
 {
-    metadata->uid = old->uid;
+    if (!*api_text(metadata->uid))
+        metadata->uid = old->uid;
     metadata->creationtimestamp = old->creationtimestamp;
     if (old->deletiontimestamp)
         metadata->deletiontimestamp = old->deletiontimestamp;

@@ -18,15 +18,15 @@
 #define PEM_FILE_MAX ((size_t)64 << 10)
 #define KUBECONFIG_PATH_MAX 4096
 
-static void add_base64_line(struct text *text, const char *key, const char *pem)
+static void add_base64_line(struct text *text, const char *key, const char *pem, size_t len)
 {
     text_printf(text, "    %s: ", key);
-    base64_add(text, (const uint8_t *)pem, strlen(pem));
+    base64_add(text, (const uint8_t *)pem, len);
     text_add(text, "\n");
 }
 
 /* ca: NULL for plain HTTP. */
-static void begin(struct text *text, const char *server, const char *ca, const char *user)
+static void begin(struct text *text, const char *server, const char *ca, size_t ca_len, const char *user)
 {
     text_printf(
         text,
@@ -34,14 +34,14 @@ static void begin(struct text *text, const char *server, const char *ca, const c
         "    cluster: fairlead\n    user: %s\nclusters:\n- name: fairlead\n  cluster:\n    server: %s\n",
         user, server);
     if (ca)
-        add_base64_line(text, "certificate-authority-data", ca);
+        add_base64_line(text, "certificate-authority-data", ca, ca_len);
     text_printf(text, "users:\n- name: %s\n  user:\n", user);
 }
 
-void kubeconfig_for_token(const char *server, const char *ca_certificate_pem, const char *user,
+void kubeconfig_for_token(const char *server, const char *ca_certificate_pem, size_t ca_len, const char *user,
                           const char *token, struct text *ret)
 {
-    begin(ret, server, ca_certificate_pem, user);
+    begin(ret, server, ca_certificate_pem, ca_len, user);
     text_printf(ret, "    token: %s\n", token);
 }
 
@@ -106,12 +106,13 @@ int kubeconfig_write_admin(const char *path, const char *data_dir, const struct 
     if (code < 0)
         return code;
     server_url(server, is_plain, url);
-    begin(&text, url, is_plain ? NULL : pki->ca_certificate, "kubernetes-admin");
+    begin(&text, url, is_plain ? NULL : pki->ca_certificate, is_plain ? 0 : strlen(pki->ca_certificate),
+          "kubernetes-admin");
     if (is_plain) {
         text_printf(&text, "    token: %s\n", token);
     } else {
-        add_base64_line(&text, "client-certificate-data", pki->admin_certificate);
-        add_base64_line(&text, "client-key-data", pki->admin_key);
+        add_base64_line(&text, "client-certificate-data", pki->admin_certificate, strlen(pki->admin_certificate));
+        add_base64_line(&text, "client-key-data", pki->admin_key, strlen(pki->admin_key));
     }
     code = write_where_different(path, &text, err);
     text_done(&text);
@@ -159,7 +160,7 @@ static int print_node(const struct request *request, struct err *err)
 {
     char path[KUBECONFIG_PATH_MAX], user[300], token[2 * TOKEN_BYTES + 1];
     cleanup_free char *ca = NULL;
-    size_t len;
+    size_t len = 0;
     bool is_plain = strncmp(request->server, "http://", 7) == 0;
     if (strlen(request->node) > 253 || strpbrk(request->node, ",\"\n \t"))
         return err_set(err, EINVAL, "\"%.64s\" is not a node's name", request->node);
@@ -174,7 +175,7 @@ static int print_node(const struct request *request, struct err *err)
     if (code < 0)
         return code;
     struct text text = {0};
-    kubeconfig_for_token(request->server, ca, user, token, &text);
+    kubeconfig_for_token(request->server, ca, len, user, token, &text);
     fputs(text_str(&text), stdout);
     text_done(&text);
     return 0;

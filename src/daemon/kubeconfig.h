@@ -11,5 +11,5 @@
 int kubeconfig_write_admin(const char *path, const char *data_dir, const struct socket_address *server,
                            bool is_plain, const struct pki *pki, struct err *err);
 /* Appends one for a user who has a token. */
-void kubeconfig_for_token(const char *server, const char *ca_certificate_pem, const char *user,
+void kubeconfig_for_token(const char *server, const char *ca_certificate_pem, size_t ca_len, const char *user,
                           const char *token, struct text *ret);

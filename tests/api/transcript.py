@@ -71,10 +71,13 @@ def compare(what, expected, actual):
     """Raises with a readable difference unless `actual` matches."""
     if matches(expected, actual):
         return
-    # Lines that match by themselves are shown as expected, so that the difference holds only what is wrong.
-    wanted = expected.splitlines()
-    shown = [next((one for one in wanted if one.strip() != "<lines>" and re.fullmatch(_line_pattern(one), line)), line)
-             for line in actual.splitlines()]
+    # Lines that match by themselves are shown as expected, so that the difference holds only what is wrong; where some
+    # may be anything, only those that are expected are shown at all.
+    wanted = [line for line in expected.splitlines() if line.strip() != "<lines>"]
+    shown = [next((one for one in wanted if re.fullmatch(_line_pattern(one), line)), line)
+             for line in actual.replace("\t", "  ").splitlines()]
+    if len(wanted) < len(expected.splitlines()):
+        shown = [line for line in shown if line in wanted]
     difference = difflib.unified_diff(wanted, shown, "expected", "printed", lineterm="", n=2)
     raise AssertionError(f"{what} differs:\n" + "\n".join(difference))
 
