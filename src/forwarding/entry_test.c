@@ -64,6 +64,8 @@ static void format_frontend(const struct frontend *frontend, struct text *ret)
         text_add(ret, " inside");
         format_set(frontend->shortcut, ret);
     }
+    if (frontend->is_topology_unserved)
+        text_add(ret, " keyed");
     text_add(ret, "\n");
 }
 
@@ -93,7 +95,8 @@ static struct entry *build(const struct store *store, const struct node_view *no
 
 static struct node_view view(struct store *store)
 {
-    return (struct node_view){.name = intern_id(store->names, "here"), .has_family = {true, true}};
+    return (struct node_view){
+        .name = intern_id(store->names, "here"), .store = store, .has_family = {true, true}};
 }
 
 struct building {
@@ -135,6 +138,24 @@ static void the_cluster_ip_follows_the_internal_policy(void **state)
         {"eTP Local does not touch it", WEB(NODE_PORT ETP_LOCAL, THERE),
          "cluster 10.96.0.1:80/TCP forward keep [10.0.0.2:8080]\n"
          "node4 :30080/TCP forward own [] inside [10.0.0.2:8080]\n"},
+    };
+    CHECK(cases);
+}
+
+static void topology_keys_that_lead_to_nobody_reject(void **state)
+{
+#define KEYED ", topologyKeys: [kubernetes.io/hostname]"
+#define SELF TEST_NODE("here", "kubernetes.io/hostname: here", "", "")
+    static const struct building cases[] = {
+        {"those that match", WEB(NODE_PORT KEYED, HERE THERE) SELF,
+         "cluster 10.96.0.1:80/TCP forward keep [10.0.0.1:8080]\n"
+         "node4 :30080/TCP forward masquerade [10.0.0.1:8080]\n"},
+        {"nobody matches: reject everywhere", WEB(NODE_PORT KEYED, THERE) SELF,
+         "cluster 10.96.0.1:80/TCP reject keep [] keyed\nnode4 :30080/TCP reject masquerade [] keyed\n"},
+        {"nobody anywhere: reject for that", WEB(NODE_PORT KEYED, UNREADY) SELF,
+         "cluster 10.96.0.1:80/TCP reject keep []\nnode4 :30080/TCP reject masquerade []\n"},
+        {"the policy Local drops as ever", WEB(NODE_PORT KEYED ITP_LOCAL, THERE) SELF,
+         "cluster 10.96.0.1:80/TCP drop keep []\nnode4 :30080/TCP reject masquerade [] keyed\n"},
     };
     CHECK(cases);
 }
@@ -509,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cluster_ip_follows_the_internal_policy),
+        cmocka_unit_test(topology_keys_that_lead_to_nobody_reject),
         cmocka_unit_test(external_frontends_follow_the_external_policy),
         cmocka_unit_test(an_address_named_twice_is_one_frontend),
         cmocka_unit_test(services_that_are_not_proxied_have_no_entry),

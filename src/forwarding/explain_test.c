@@ -52,6 +52,10 @@ static void questions_are_parsed(void **state)
     "true}},"
 #define HINTED(n, zone) "{addresses: [10.0.0." #n "], hints: {forZones: [{name: " zone "}]}},"
 
+#define ZONED(n, zone) "{addresses: [10.0.0." n "], zone: " zone "},"
+#define KEYED(name, n, keys)                                                                                 \
+    TEST_SERVICE(name, "clusterIP: 10.96.0." n ", ports: [{port: 80}], topologyKeys: [" keys "]")
+
 #define RANGED                                                                                               \
     "apiVersion: v1\nkind: Service\nmetadata: {name: ranged}\n"                                              \
     "spec: {type: LoadBalancer, clusterIP: 10.96.0.7, ports: [{port: 80}], "                                 \
@@ -79,6 +83,16 @@ static const char *const objects[] = {
     TEST_SERVICE("address", "clusterIP: 10.96.0.9, externalIPs: [192.0.2.1], ports: [{port: 30081}]"),
     TEST_SERVICE("port", "type: NodePort, clusterIP: 10.96.0.10, ports: [{port: 80, nodePort: 30081}]"),
     TEST_SERVICE("head", "clusterIP: None, ports: [{port: 80}]"),
+    TEST_NODE("here", "kubernetes.io/hostname: here, topology.kubernetes.io/zone: a, rack: r1", "", ""),
+    TEST_NODE("there", "rack: r2", "", ""),
+    KEYED("keyed", "11", "row, rack, topology.kubernetes.io/zone, '*'"),
+    WEB_SLICE("keyed", THERE ZONED("5", "a") DRAINING),
+    KEYED("refused", "12", "kubernetes.io/hostname, rack"),
+    WEB_SLICE("refused", THERE UNREADY),
+    KEYED("open", "13", "kubernetes.io/hostname, '*'"),
+    WEB_SLICE("open", THERE HINTED(6, "b")),
+    KEYED("racked", "14", "rack"),
+    WEB_SLICE("racked", "{addresses: [10.0.0.7], nodeName: here}," THERE ZONED("8", "a")),
     FOREIGN,
 };
 
@@ -204,6 +218,57 @@ static void answers_say_why(void **state)
         check(*state, &cases[i]);
 }
 
+static void topology_keys_are_told_up_to_the_one_that_decides(void **state)
+{
+    static const struct asking cases[] = {
+        {"10.96.0.11:80",
+         NULL,
+         "keyed",
+         {"topology keys, in their order:\n  row: this node has no such label\n  rack: no usable endpoint "
+          "has this "
+          "node's value \"r1\"\n  topology.kubernetes.io/zone: endpoints with this node's value \"a\" are "
+          "used\n"
+          "hints: not followed",
+          "1 of 3 are in",
+          "10.0.0.2:8080 on there in b: out: other topology, its topology.kubernetes.io/zone is \"b\"",
+          "10.0.0.5:8080 in a: in", "10.0.0.4:8080 on there: out: terminating",
+          "FORWARDED to the one endpoint"},
+         "*:"},
+        {"10.96.0.12:80",
+         NULL,
+         "refused",
+         {"hostname: no usable endpoint has", "rack: no usable endpoint has", "none leads to an endpoint",
+          "0 of 2 are in", "10.0.0.2:8080 on there in b: out: other topology, no topology key leads to it",
+          "REJECTED, there are endpoints but the topology keys lead to none"},
+         "DROPPED"},
+        {"10.96.0.13:80",
+         NULL,
+         "open",
+         {"hostname: no usable endpoint has", "  *: every endpoint is used", "2 of 2 are in",
+          "one of 2 endpoints"},
+         "out:"},
+        {"10.96.0.14:80",
+         NULL,
+         "racked",
+         {"rack: endpoints with this node's value \"r1\" are used", "10.0.0.7:8080 on here: in",
+          "10.0.0.2:8080 on there in b: out: other topology, its rack is \"r2\"",
+          "10.0.0.8:8080 in a: out: other topology, nothing tells its rack"},
+         "no Node object"},
+        {"10.96.0.1:80", NULL, "web", {"hints: no hints"}, "topology keys"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        check(*state, &cases[i]);
+    struct world *world = *state;
+    store_node_remove(world->store, "here");
+    const struct asking unknown = {
+        "10.96.0.13:80",
+        NULL,
+        "open",
+        {"(this node has no Node object, so nothing", "hostname: this node has no"},
+        NULL};
+    check(world, &unknown);
+}
+
 static void external_frontends_tell_the_short_cut(void **state)
 {
     static const struct asking cases[] = {
@@ -280,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(questions_are_parsed),
         cmocka_unit_test_setup_teardown(answers_say_why, setup, teardown),
+        cmocka_unit_test_setup_teardown(topology_keys_are_told_up_to_the_one_that_decides, setup, teardown),
         cmocka_unit_test_setup_teardown(external_frontends_tell_the_short_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(source_ranges_are_told_for_the_family_asked_about, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_has_reasons_too, setup, teardown),

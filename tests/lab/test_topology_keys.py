@@ -8,7 +8,7 @@ DNS, RACKS = "10.96.8.1", "10.96.8.2"
 
 
 def pods(prober, address, client):
-    """Who answers there; or the kind of the verdict. Twenty questions miss one of two pods once in a million runs."""
+    """Who answers there, or the kind of the verdict. Twenty questions miss one of two pods once in half a million."""
     asked = [prober.connect_once(client, "tcp", address, 80, timeout_s=1.0) for _ in range(20)]
     return {verdict.pod or verdict.kind for verdict in asked}
 
