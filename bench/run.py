@@ -6,6 +6,7 @@
     bench/run.py --quick --sizes 1000        a few minutes less
     bench/run.py --kinds replace,policy      these changes only
     bench/run.py --measures connections      one measure only
+    bench/run.py --measures api              the embedded API server (and kube-apiserver: KUBEBUILDER_ASSETS)
 
 Prints a table and writes bench/results/NAME.json. The exit status is 1 when the daemon failed to do what
 was measured; a target that is missed is only said.
@@ -24,12 +25,14 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing but results is left in the source tree
 
+import api_measure  # noqa: E402
+import api_report  # noqa: E402
 from harness import Fault, measure, report  # noqa: E402
 from harness.cluster import GROUPS  # noqa: E402
 from harness.world import Tools  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-MEASURES = ["start", "idle", "changes", "restart", "connections", "size"]
+MEASURES = ["start", "idle", "changes", "restart", "connections", "size", "api"]
 
 
 def options_parse():
@@ -63,6 +66,15 @@ def options_parse():
                         help="how commits are seen: polling the generation from another CPU, or listening")
     parser.add_argument("--no-realtime", dest="realtime", action="store_false",
                         help="share the CPUs fairly with whatever else runs on this machine")
+    parser.add_argument("--api-sizes", type=numbers, default=[10000],
+                        help="numbers of services, each with ten endpoints, for the API server")
+    parser.add_argument("--api-watchers", type=int, default=200, help="watches that are open at the same time")
+    parser.add_argument("--api-writes", type=int, help="writes that all of them see (1000)")
+    parser.add_argument("--api-space-ms", type=int, default=40, help="from one write to the next, at least")
+    parser.add_argument("--api-idle-s", type=int, help="length of the watchers' idle measure (10)")
+    parser.add_argument("--api-lists", type=int, default=5, help="warm lists of each kind")
+    parser.add_argument("--api-connections", type=int, default=8, help="connections that create in parallel")
+    parser.add_argument("--api-work", default="/var/tmp", help="where the servers' data lies: on a disk")
     parser.add_argument("--quick", action="store_true", help="fewer samples, shorter rounds")
     parser.add_argument("--build", type=Path, default=HERE.parent / "build", help="the build folder")
     parser.add_argument("--daemon", type=Path, help="the program (BUILD/fairlead)")
@@ -72,7 +84,8 @@ def options_parse():
     parser.add_argument("--name", default=time.strftime("%Y-%m-%d-%H%M%S"), help="of the result file")
     options = parser.parse_args()
     for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 25, 8),
-                             ("round_ms", 250, 150), ("idle_s", 30, 5)]:
+                             ("round_ms", 250, 150), ("idle_s", 30, 5), ("api_writes", 1000, 200),
+                             ("api_idle_s", 10, 5)]:
         if getattr(options, key) is None:
             setattr(options, key, quick if options.quick else full)
     return options
@@ -133,6 +146,9 @@ def measure_all(options, tools, work, result):
         found = attempt(result, "program size", lambda: measure.program_size(tools.daemon, work))
         if found:
             result["program_bytes"] = found
+    if "api" in options.measures:
+        with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.api_work) as disk:
+            api_measure.measure_all(tools, disk, options, result, attempt, say)
     # The place of the peer: with KUBE_PROXY_BIN (and a kube-apiserver in KUBEBUILDER_ASSETS) the same sizes,
     # plans and targets would run against kube-proxy in a World of its own, alive at the same time, its rounds
     # interleaved.
@@ -147,14 +163,14 @@ def main():
         sys.exit("bench: network namespaces need root")
     result = {"name": options.name, "machine": machine(), "sizes": [], "faults": [],
               "options": {key: value for key, value in vars(options).items()
-                          if key not in ("build", "daemon", "helpers", "work", "name")}}
+                          if key not in ("build", "daemon", "helpers", "work", "api_work", "name")}}
     try:
         tools = Tools(daemon_find(options), options.helpers or options.build / "bench", options.realtime)
     except Fault as fault:
         sys.exit(f"bench: {fault}")
     with wait_alone(), tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
         measure_all(options, tools, work, result)
-    result["rows"] = list(report.rows(result))
+    result["rows"] = list(report.rows(result)) + list(api_report.rows(result))
     path = HERE / "results" / f"{options.name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

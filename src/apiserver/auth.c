@@ -172,7 +172,8 @@ int tokens_append(const char *path, const char *token, const char *user, const c
         return err_set(err, errno, "cannot write %s: %s", path, strerror(errno));
     /* An editor may have left the last line open. */
     bool is_open_ended = lseek(fd, -1, SEEK_END) >= 0 && read(fd, &last, 1) == 1 && last != '\n';
-    if (dprintf(fd, "%s%s,%s,%s,\"%s\"\n", is_open_ended ? "\n" : "", token, user, user, group) < 0 || fsync(fd) < 0)
+    if (dprintf(fd, "%s%s,%s,%s,\"%s\"\n", is_open_ended ? "\n" : "", token, user, user, group) < 0 ||
+        fsync(fd) < 0)
         return err_set(err, errno, "cannot write %s: %s", path, strerror(errno));
     return 0;
 }

@@ -209,79 +209,80 @@ static bool is_allowed(const struct user *user, enum verb verb, const char *path
 
 enum { N = 1, P = 2 }; /* node n1, proxy */
 
+static const struct {
+    enum verb verb;
+    const char *path;
+    int who;
+} rights[] = {
+    {VERB_GET, "/api/v1/namespaces/default/services/web", N | P},
+    {VERB_LIST, "/api/v1/services", N | P},
+    {VERB_WATCH, "/api/v1/services", N | P},
+    {VERB_LIST, "/api/v1/namespaces/default/services", N | P},
+    {VERB_LIST, "/api/v1/endpoints", N | P},
+    {VERB_WATCH, SLICES, N | P},
+    {VERB_LIST, "/api/v1/nodes", N | P},
+    {VERB_GET, "/api/v1/nodes/n1", N | P},
+    {VERB_GET, "/api/v1/nodes/n2", N | P},
+    {VERB_LIST, "/api/v1/namespaces", N | P},
+    {VERB_GET, "/api/v1/namespaces/default", N | P},
+    {VERB_WATCH, "/apis/networking.k8s.io/v1/servicecidrs", N | P},
+    {VERB_CREATE, "/api/v1/namespaces/default/events", N | P},
+    {VERB_PATCH, "/api/v1/namespaces/default/events/e", N | P},
+    {VERB_UPDATE, "/apis/events.k8s.io/v1/namespaces/default/events/e", N | P},
+    {VERB_GET, NODE_LEASE "/n1", N},
+    {VERB_CREATE, NODE_LEASE, N},
+    {VERB_UPDATE, NODE_LEASE "/n1", N},
+    {VERB_PATCH, NODE_LEASE "/n1", N},
+    {VERB_GET, "/api/v1/nodes/n1/status", N | P},
+    {VERB_UPDATE, "/api/v1/nodes/n1/status", N},
+    {VERB_PATCH, "/api/v1/nodes/n1/status", N},
+    /* Others' leases, and leases elsewhere. */
+    {VERB_GET, NODE_LEASE "/n2", 0},
+    {VERB_UPDATE, NODE_LEASE "/n2", 0},
+    {VERB_DELETE, NODE_LEASE "/n1", 0},
+    {VERB_LIST, NODE_LEASE, 0},
+    {VERB_WATCH, NODE_LEASE, 0},
+    {VERB_UPDATE, "/apis/coordination.k8s.io/v1/namespaces/default/leases/n1", 0},
+    {VERB_CREATE, "/apis/coordination.k8s.io/v1/namespaces/default/leases", 0},
+    /* Others' status, and more of one's own than the status. */
+    {VERB_PATCH, "/api/v1/nodes/n2/status", 0},
+    {VERB_UPDATE, "/api/v1/nodes/n1", 0},
+    {VERB_PATCH, "/api/v1/nodes/n1", 0},
+    {VERB_CREATE, "/api/v1/nodes", 0},
+    {VERB_DELETE, "/api/v1/nodes/n1", 0},
+    {VERB_DELETE_COLLECTION, "/api/v1/nodes", 0},
+    {VERB_LIST, "/api/v1/pods", 0},
+    {VERB_GET, "/api/v1/namespaces/default/pods/p", 0},
+    {VERB_PATCH, "/api/v1/namespaces/default/pods/n1/status", 0},
+    {VERB_LIST, "/api/v1/configmaps", 0},
+    {VERB_GET, "/api/v1/namespaces/kube-node-lease/configmaps/n1", 0},
+    {VERB_LIST, "/api/v1/events", 0},
+    {VERB_GET, "/api/v1/namespaces/default/events/e", 0},
+    {VERB_DELETE, "/api/v1/namespaces/default/events/e", 0},
+    {VERB_DELETE_COLLECTION, "/api/v1/namespaces/default/events", 0},
+    {VERB_CREATE, "/api/v1/namespaces/default/services", 0},
+    {VERB_UPDATE, "/api/v1/namespaces/default/services/web", 0},
+    {VERB_PATCH, "/api/v1/namespaces/default/services/web/status", 0},
+    {VERB_DELETE, "/api/v1/namespaces/default/services/web", 0},
+    {VERB_DELETE_COLLECTION, "/api/v1/namespaces/default/services", 0},
+    {VERB_CREATE, "/api/v1/namespaces/default/endpoints", 0},
+    {VERB_PATCH, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/a", 0},
+    {VERB_CREATE, "/api/v1/namespaces", 0},
+    {VERB_UPDATE, "/api/v1/namespaces/default/finalize", 0},
+    {VERB_UPDATE, "/apis/networking.k8s.io/v1/servicecidrs/kubernetes", 0},
+};
+
 static void rights_are_those_of_a_proxy(void **state)
 {
-    static const struct {
-        enum verb verb;
-        const char *path;
-        int who;
-    } cases[] = {
-        {VERB_GET, "/api/v1/namespaces/default/services/web", N | P},
-        {VERB_LIST, "/api/v1/services", N | P},
-        {VERB_WATCH, "/api/v1/services", N | P},
-        {VERB_LIST, "/api/v1/namespaces/default/services", N | P},
-        {VERB_LIST, "/api/v1/endpoints", N | P},
-        {VERB_WATCH, SLICES, N | P},
-        {VERB_LIST, "/api/v1/nodes", N | P},
-        {VERB_GET, "/api/v1/nodes/n1", N | P},
-        {VERB_GET, "/api/v1/nodes/n2", N | P},
-        {VERB_LIST, "/api/v1/namespaces", N | P},
-        {VERB_GET, "/api/v1/namespaces/default", N | P},
-        {VERB_WATCH, "/apis/networking.k8s.io/v1/servicecidrs", N | P},
-        {VERB_CREATE, "/api/v1/namespaces/default/events", N | P},
-        {VERB_PATCH, "/api/v1/namespaces/default/events/e", N | P},
-        {VERB_UPDATE, "/apis/events.k8s.io/v1/namespaces/default/events/e", N | P},
-        {VERB_GET, NODE_LEASE "/n1", N},
-        {VERB_CREATE, NODE_LEASE, N},
-        {VERB_UPDATE, NODE_LEASE "/n1", N},
-        {VERB_PATCH, NODE_LEASE "/n1", N},
-        {VERB_GET, "/api/v1/nodes/n1/status", N | P},
-        {VERB_UPDATE, "/api/v1/nodes/n1/status", N},
-        {VERB_PATCH, "/api/v1/nodes/n1/status", N},
-        /* Others' leases, and leases elsewhere. */
-        {VERB_GET, NODE_LEASE "/n2", 0},
-        {VERB_UPDATE, NODE_LEASE "/n2", 0},
-        {VERB_DELETE, NODE_LEASE "/n1", 0},
-        {VERB_LIST, NODE_LEASE, 0},
-        {VERB_WATCH, NODE_LEASE, 0},
-        {VERB_UPDATE, "/apis/coordination.k8s.io/v1/namespaces/default/leases/n1", 0},
-        {VERB_CREATE, "/apis/coordination.k8s.io/v1/namespaces/default/leases", 0},
-        /* Others' status, and more of one's own than the status. */
-        {VERB_PATCH, "/api/v1/nodes/n2/status", 0},
-        {VERB_UPDATE, "/api/v1/nodes/n1", 0},
-        {VERB_PATCH, "/api/v1/nodes/n1", 0},
-        {VERB_CREATE, "/api/v1/nodes", 0},
-        {VERB_DELETE, "/api/v1/nodes/n1", 0},
-        {VERB_DELETE_COLLECTION, "/api/v1/nodes", 0},
-        {VERB_LIST, "/api/v1/pods", 0},
-        {VERB_GET, "/api/v1/namespaces/default/pods/p", 0},
-        {VERB_PATCH, "/api/v1/namespaces/default/pods/n1/status", 0},
-        {VERB_LIST, "/api/v1/configmaps", 0},
-        {VERB_GET, "/api/v1/namespaces/kube-node-lease/configmaps/n1", 0},
-        {VERB_LIST, "/api/v1/events", 0},
-        {VERB_GET, "/api/v1/namespaces/default/events/e", 0},
-        {VERB_DELETE, "/api/v1/namespaces/default/events/e", 0},
-        {VERB_DELETE_COLLECTION, "/api/v1/namespaces/default/events", 0},
-        {VERB_CREATE, "/api/v1/namespaces/default/services", 0},
-        {VERB_UPDATE, "/api/v1/namespaces/default/services/web", 0},
-        {VERB_PATCH, "/api/v1/namespaces/default/services/web/status", 0},
-        {VERB_DELETE, "/api/v1/namespaces/default/services/web", 0},
-        {VERB_DELETE_COLLECTION, "/api/v1/namespaces/default/services", 0},
-        {VERB_CREATE, "/api/v1/namespaces/default/endpoints", 0},
-        {VERB_PATCH, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/a", 0},
-        {VERB_CREATE, "/api/v1/namespaces", 0},
-        {VERB_UPDATE, "/api/v1/namespaces/default/finalize", 0},
-        {VERB_UPDATE, "/apis/networking.k8s.io/v1/servicecidrs/kubernetes", 0},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
         const struct {
             const struct user *user;
             bool is_wanted;
         } people[] = {
             {&admin, true},
-            {&node, cases[i].who & N},
-            {&proxy, cases[i].who & P},
-            {&proxier, cases[i].who & P},
+            {&node, rights[i].who & N},
+            {&proxy, rights[i].who & P},
+            {&proxier, rights[i].who & P},
             {&known, false},
             {&stranger, false},
             {&named, false},
@@ -289,8 +290,8 @@ static void rights_are_those_of_a_proxy(void **state)
             {&master, false},
         };
         for (size_t j = 0; j < ARRAY_LEN(people); j++)
-            if (is_allowed(people[j].user, cases[i].verb, cases[i].path) != people[j].is_wanted)
-                fail_msg("%s: %s %s is %s", people[j].user->name, verb_name(cases[i].verb), cases[i].path,
+            if (is_allowed(people[j].user, rights[i].verb, rights[i].path) != people[j].is_wanted)
+                fail_msg("%s: %s %s is %s", people[j].user->name, verb_name(rights[i].verb), rights[i].path,
                          people[j].is_wanted ? "refused" : "allowed");
     }
 }

@@ -29,80 +29,80 @@ static const char *describe(bool is_good, const struct accepted *accepted)
     return accepted->is_table_v1beta1 ? "json table v1beta1" : names[accepted->media][accepted->form];
 }
 
+static const struct {
+    const char *header, *wanted, *wanted_plain; /* the latter where tables make no sense; NULL: the same */
+} wishes[] = {
+    {NULL, "json", NULL},
+    {"", "json", NULL},
+    {"*/*", "json", NULL},
+    {JSON, "json", NULL},
+    {YAML, "yaml", NULL},
+    {PROTOBUF, "protobuf", NULL},
+    /* kubectl 1.20, 1.32 and 1.36: get; get -o yaml; describe and others of client-go. */
+    {JSON TABLE "," JSON TABLE_BETA "," JSON, "json table", "json"},
+    {JSON ", */*", "json", NULL},
+    {PROTOBUF "," JSON, "protobuf", NULL},
+    /* client-go 1.32 and later over protobuf, metadata informers, kubectl drain. */
+    {PROTOBUF PARTIAL "," JSON PARTIAL "," JSON, "json metadata", "json"},
+    {PROTOBUF PARTIAL_LIST "," JSON PARTIAL_LIST "," JSON, "json metadata", "json"},
+    {JSON TABLE_BETA, "json table v1beta1", "none"},
+    {YAML TABLE, "yaml table", "none"},
+    {JSON ";g=meta.k8s.io;v=v1;as=Table", "json table", "none"},
+    {"application/json; as=Table ;v=v1 ; g=meta.k8s.io", "json table", "none"},
+    {"*/*" TABLE, "json table", "none"},
+    {JSON PARTIAL, "json metadata", "none"},
+    {JSON PARTIAL_LIST, "json metadata", "none"},
+    /* Kinds that nobody can make of it are passed over. */
+    {JSON ";as=Table;v=v2;g=meta.k8s.io", "none", NULL},
+    {JSON ";as=Table;v=v2;g=meta.k8s.io," YAML, "yaml", NULL},
+    {JSON ";as=Odd;v=v1;g=meta.k8s.io", "none", NULL},
+    {JSON ";as=Table;v=v1;g=example.com", "none", NULL},
+    {JSON ";as=Table", "none", NULL},
+    {PROTOBUF TABLE, "none", NULL},
+    {PROTOBUF TABLE "," JSON, "json", NULL},
+    /* Weights: RFC 9110, 12.4.2. */
+    {YAML ";q=0.9," JSON ";q=0.5", "yaml", NULL},
+    {JSON ";q=0.5, " YAML, "yaml", NULL},
+    {JSON ";q=0.5, " YAML ";q=0.50", "json", NULL},
+    {JSON ";q=0.001," YAML ";q=0", "json", NULL},
+    {YAML ";q=0", "none", NULL},
+    {"*/*;q=0.1," YAML ";q=0.2", "yaml", NULL},
+    {"*/*," YAML, "yaml", NULL},
+    {"text/html,*/*;q=0.1", "json", NULL},
+    {JSON TABLE ";q=0.4," PROTOBUF ";q=0.6", "protobuf", NULL},
+    {JSON ";q=5," YAML, "json", NULL},
+    {"application/*", "json", NULL},
+    {"text/*," YAML, "yaml", NULL},
+    /* Parameters of other names say nothing. */
+    {JSON ";charset=utf-8", "json", NULL},
+    {JSON ";stream=watch", "json", NULL},
+    {PROTOBUF ";stream=watch", "protobuf", NULL},
+    {"APPLICATION/JSON", "json", NULL},
+    {"text/html", "none", NULL},
+    {"application/xml", "none", NULL},
+    {"application/cbor", "none", NULL},
+    {"application/jsonx", "none", NULL},
+    {"application/jso", "none", NULL},
+    {"application", "none", NULL},
+    {"/", "none", NULL},
+    {";;;", "none", NULL},
+    {",,", "none", NULL},
+    {",," YAML, "yaml", NULL},
+    {JSON ";as=", "json", NULL},
+    {JSON ";=;q", "json", NULL},
+};
+
 static void clients_get_what_they_want_most(void **state)
 {
-    static const struct {
-        const char *header, *wanted,
-            *wanted_plain; /* the latter where tables make no sense; NULL: the same */
-    } cases[] = {
-        {NULL, "json", NULL},
-        {"", "json", NULL},
-        {"*/*", "json", NULL},
-        {JSON, "json", NULL},
-        {YAML, "yaml", NULL},
-        {PROTOBUF, "protobuf", NULL},
-        /* kubectl 1.20, 1.32 and 1.36: get; get -o yaml; describe and others of client-go. */
-        {JSON TABLE "," JSON TABLE_BETA "," JSON, "json table", "json"},
-        {JSON ", */*", "json", NULL},
-        {PROTOBUF "," JSON, "protobuf", NULL},
-        /* client-go 1.32 and later over protobuf, metadata informers, kubectl drain. */
-        {PROTOBUF PARTIAL "," JSON PARTIAL "," JSON, "json metadata", "json"},
-        {PROTOBUF PARTIAL_LIST "," JSON PARTIAL_LIST "," JSON, "json metadata", "json"},
-        {JSON TABLE_BETA, "json table v1beta1", "none"},
-        {YAML TABLE, "yaml table", "none"},
-        {JSON ";g=meta.k8s.io;v=v1;as=Table", "json table", "none"},
-        {"application/json; as=Table ;v=v1 ; g=meta.k8s.io", "json table", "none"},
-        {"*/*" TABLE, "json table", "none"},
-        {JSON PARTIAL, "json metadata", "none"},
-        {JSON PARTIAL_LIST, "json metadata", "none"},
-        /* Kinds that nobody can make of it are passed over. */
-        {JSON ";as=Table;v=v2;g=meta.k8s.io", "none", NULL},
-        {JSON ";as=Table;v=v2;g=meta.k8s.io," YAML, "yaml", NULL},
-        {JSON ";as=Odd;v=v1;g=meta.k8s.io", "none", NULL},
-        {JSON ";as=Table;v=v1;g=example.com", "none", NULL},
-        {JSON ";as=Table", "none", NULL},
-        {PROTOBUF TABLE, "none", NULL},
-        {PROTOBUF TABLE "," JSON, "json", NULL},
-        /* Weights: RFC 9110, 12.4.2. */
-        {YAML ";q=0.9," JSON ";q=0.5", "yaml", NULL},
-        {JSON ";q=0.5, " YAML, "yaml", NULL},
-        {JSON ";q=0.5, " YAML ";q=0.50", "json", NULL},
-        {JSON ";q=0.001," YAML ";q=0", "json", NULL},
-        {YAML ";q=0", "none", NULL},
-        {"*/*;q=0.1," YAML ";q=0.2", "yaml", NULL},
-        {"*/*," YAML, "yaml", NULL},
-        {"text/html,*/*;q=0.1", "json", NULL},
-        {JSON TABLE ";q=0.4," PROTOBUF ";q=0.6", "protobuf", NULL},
-        {JSON ";q=5," YAML, "json", NULL},
-        {"application/*", "json", NULL},
-        {"text/*," YAML, "yaml", NULL},
-        /* Parameters of other names say nothing. */
-        {JSON ";charset=utf-8", "json", NULL},
-        {JSON ";stream=watch", "json", NULL},
-        {PROTOBUF ";stream=watch", "protobuf", NULL},
-        {"APPLICATION/JSON", "json", NULL},
-        {"text/html", "none", NULL},
-        {"application/xml", "none", NULL},
-        {"application/cbor", "none", NULL},
-        {"application/jsonx", "none", NULL},
-        {"application/jso", "none", NULL},
-        {"application", "none", NULL},
-        {"/", "none", NULL},
-        {";;;", "none", NULL},
-        {",,", "none", NULL},
-        {",," YAML, "yaml", NULL},
-        {JSON ";as=", "json", NULL},
-        {JSON ";=;q", "json", NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const char *plain = cases[i].wanted_plain ? cases[i].wanted_plain : cases[i].wanted;
+    for (size_t i = 0; i < ARRAY_LEN(wishes); i++) {
+        const char *plain = wishes[i].wanted_plain ? wishes[i].wanted_plain : wishes[i].wanted;
         struct accepted accepted;
-        bool is_good = accept_parse(cases[i].header, true, &accepted);
-        if (strcmp(describe(is_good, &accepted), cases[i].wanted) != 0)
-            fail_msg("%s gave %s, not %s", cases[i].header, describe(is_good, &accepted), cases[i].wanted);
-        is_good = accept_parse(cases[i].header, false, &accepted);
+        bool is_good = accept_parse(wishes[i].header, true, &accepted);
+        if (strcmp(describe(is_good, &accepted), wishes[i].wanted) != 0)
+            fail_msg("%s gave %s, not %s", wishes[i].header, describe(is_good, &accepted), wishes[i].wanted);
+        is_good = accept_parse(wishes[i].header, false, &accepted);
         if (strcmp(describe(is_good, &accepted), plain) != 0)
-            fail_msg("%s gave %s, not %s, where forms make no sense", cases[i].header,
+            fail_msg("%s gave %s, not %s, where forms make no sense", wishes[i].header,
                      describe(is_good, &accepted), plain);
     }
 }

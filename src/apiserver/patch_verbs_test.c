@@ -259,7 +259,7 @@ static void status_and_specification_have_owners_of_their_own(void **state)
          "201", 1, NULL},
         {"APPLY " SERVICES "/web/status?fieldManager=me",
          "{" SERVICE ", metadata: {name: web}, spec: {type: ClusterIP}, status: {loadBalancer: {ingress: "
-                     "[{ip: 192.0.2.1, "
+         "[{ip: 192.0.2.1, "
          "ipMode: VIP}]}}}",
          "200", 1,
          "{spec: {type: LoadBalancer}, status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}, metadata: "

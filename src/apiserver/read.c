@@ -2,6 +2,8 @@
 #include "apiserver/read.h"
 
 #include "api/base64.h"
+#include "api/wire.h"
+#include "api/wire_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,24 +33,35 @@ bool sieve_parse(const struct target *target, const struct query *query, struct 
     return true;
 }
 
-bool sieve_needs_message(const struct sieve *sieve)
+bool sieve_has_selectors(const struct sieve *sieve)
 {
     return sieve->labels || sieve->fields;
 }
 
-bool sieve_passes(const struct sieve *sieve, const struct registry_object *object,
-                  const ProtobufCMessage *message)
+/* Metadata is the first field of every kind: api/object.c asserts it. */
+static const Meta__ObjectMeta *decode_metadata(const struct registry_object *object, struct arena *arena)
+{
+    struct wire_reader reader = {object->data, object->data + object->len};
+    struct wire_item item;
+    bool is_bad;
+    if (!wire_next(&reader, &item, &is_bad) || item.number != 1 || item.type != WIRE_LENGTH)
+        return api_metadata(registry_decode(object, arena));
+    return (const Meta__ObjectMeta *)wire_unpack_own(&meta__object_meta__descriptor, item.bytes, item.len,
+                                                     arena, NULL);
+}
+
+bool sieve_passes(const struct sieve *sieve, const struct registry_object *object, struct arena *scratch)
 {
     if (*sieve->namespace_ && strcmp(sieve->namespace_, object->namespace_) != 0)
         return false;
     if (*sieve->name && strcmp(sieve->name, object->name) != 0)
         return false;
-    if (!sieve_needs_message(sieve))
-        return true;
-    const Meta__ObjectMeta *metadata = api_metadata(message);
-    if (sieve->labels && !label_selector_matches(sieve->labels, metadata->labels, metadata->n_labels))
-        return false;
-    return !sieve->fields || field_selector_matches(sieve->fields, message);
+    if (sieve->labels) {
+        const Meta__ObjectMeta *metadata = decode_metadata(object, scratch);
+        if (!label_selector_matches(sieve->labels, metadata->labels, metadata->n_labels))
+            return false;
+    }
+    return !sieve->fields || field_selector_matches(sieve->fields, registry_decode(object, scratch));
 }
 
 /* Keeps those that pass, in place; the others are let go. */
@@ -58,9 +71,7 @@ static size_t sift(const struct sieve *sieve, const struct registry_object **lis
     size_t kept = 0;
     arena_init(&arena);
     for (size_t i = 0; i < count; i++) {
-        const ProtobufCMessage *message =
-            sieve_needs_message(sieve) ? registry_decode(list[i], &arena) : NULL;
-        if (sieve_passes(sieve, list[i], message))
+        if (sieve_passes(sieve, list[i], &arena))
             list[kept++] = list[i];
         else
             registry_unref(list[i]);
@@ -210,7 +221,7 @@ bool read_list(const struct world *world, const struct target *target, const str
         !query_range(world, query, arena, &range, ret_status))
         return false;
     range.namespace_ = *sieve.namespace_ ? sieve.namespace_ : NULL;
-    bool is_sifted = sieve_needs_message(&sieve) || *sieve.name;
+    bool is_sifted = sieve_has_selectors(&sieve) || *sieve.name;
     size_t limit = query->limit;
     if (registry_list(world->registry, &range, is_sifted ? 0 : limit, &list, &count, &remaining) < 0) {
         status_expired(

@@ -15,10 +15,10 @@ struct sieve {
 /* false: *ret_status says what is wrong with a selector (400). */
 bool sieve_parse(const struct target *target, const struct query *query, struct arena *arena,
                  struct sieve *ret, struct status *ret_status);
-/* message: the object's, which may be NULL where sieve_needs_message is false. */
-bool sieve_passes(const struct sieve *sieve, const struct registry_object *object,
-                  const ProtobufCMessage *message);
-bool sieve_needs_message(const struct sieve *sieve);
+/* Decodes no more of the object than the selectors ask for, into scratch. */
+bool sieve_passes(const struct sieve *sieve, const struct registry_object *object, struct arena *scratch);
+/* Whether objects are chosen by what is in them, and not by their names alone. */
+bool sieve_has_selectors(const struct sieve *sieve);
 
 /* Each writes its answer, or sets *ret_status. */
 bool read_get(const struct world *world, const struct target *target, const struct presentation *how,

@@ -138,8 +138,9 @@ static bool take_number(struct parser *parser, const char *key, const char *valu
     errno = 0;
     long long number = strtoll(value, &end, 10);
     if (errno || end == value || *end || isspace((unsigned char)*value))
-        return refuse(parser, arena_printf(parser->arena, "strconv.ParseInt: parsing \"%.64s\": %s", value,
-                                           errno == ERANGE && !*end ? "value out of range" : "invalid syntax"));
+        return refuse(parser,
+                      arena_printf(parser->arena, "strconv.ParseInt: parsing \"%.64s\": %s", value,
+                                   errno == ERANGE && !*end ? "value out of range" : "invalid syntax"));
     *ret = number;
     return true;
 }
@@ -334,7 +335,8 @@ static bool take_field_validation(struct query *query)
 /* apimachinery, pkg/apis/meta/v1/validation. */
 bool query_check_write(struct query *query, enum verb verb, struct arena *arena, struct status *ret_status)
 {
-    static const char *const all[] = {"All", NULL}, *const validations[] = {"", "Ignore", "Strict", "Warn", NULL};
+    static const char *const all[] = {"All", NULL}, *const validations[] = {"", "Ignore", "Strict", "Warn",
+                                                                            NULL};
     struct faults faults;
     const struct status_subject subject = {
         .group = "meta.k8s.io", .plural = "", .kind = options_kind(verb), .name = ""};

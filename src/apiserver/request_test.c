@@ -12,101 +12,101 @@
 #define NAMED "/api/v1/namespaces/default/services/web"
 
 /* wanted: "plural.group namespace name subresource", "-" for what is empty; NULL: no resource's path. */
+static const struct {
+    const char *path, *wanted;
+} paths[] = {
+    {"/api/v1/services", "services - - -"},
+    {"/api/v1/namespaces/default/services", "services default - -"},
+    {NAMED, "services default web -"},
+    {NAMED "/status", "services default web status"},
+    {"/api/v1/namespaces", "namespaces - - -"},
+    {"/api/v1/namespaces/default", "namespaces - default -"},
+    {"/api/v1/namespaces/default/status", "namespaces - default status"},
+    {"/api/v1/namespaces/default/finalize", "namespaces - default finalize"},
+    {"/api/v1/nodes/n1", "nodes - n1 -"},
+    {"/api/v1/nodes/n1/status", "nodes - n1 status"},
+    {"/api/v1/namespaces/default/pods/p/status", "pods default p status"},
+    {"/api/v1/namespaces/default/events/e", "events default e -"},
+    {"/apis/events.k8s.io/v1/namespaces/default/events/e", "events.events.k8s.io default e -"},
+    {"/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io - - -"},
+    {"/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/web-1",
+     "endpointslices.discovery.k8s.io a web-1 -"},
+    {"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1",
+     "leases.coordination.k8s.io kube-node-lease n1 -"},
+    {"/apis/networking.k8s.io/v1/servicecidrs/kubernetes", "servicecidrs.networking.k8s.io - kubernetes -"},
+    /* A namespace, and objects in it, whose names are those of resources. */
+    {"/api/v1/namespaces/services", "namespaces - services -"},
+    {"/api/v1/namespaces/services/pods", "pods services - -"},
+    {"/api/v1/namespaces/pods/pods/pods", "pods pods pods -"},
+    /* What a name is made of is judged later. */
+    {"/api/v1/namespaces/default/configmaps/Not A Name!", "configmaps default Not A Name! -"},
+    {"/api/v1/namespaces/default/services/\xff", "services default \xff -"},
+    /* One slash at the end is nothing. */
+    {"/api/v1/services/", "services - - -"},
+    {NAMED "/", "services default web -"},
+    {NAMED "/status/", "services default web status"},
+    {"/", NULL},
+    {"", NULL},
+    {"/api", NULL},
+    {"/api/", NULL},
+    {"/api/v1", NULL},
+    {"/api/v1/", NULL},
+    {"/apis/discovery.k8s.io/v1", NULL},
+    {"//api/v1/services", NULL},
+    {"/api//v1/services", NULL},
+    {"/api/v1//services", NULL},
+    {"/api/v1/services//", NULL},
+    {"/api/v1/namespaces//services", NULL},
+    {"/api/v1/namespaces/default/services//status", NULL},
+    {NAMED "//", NULL},
+    {"/api/v2/services", NULL},
+    {"/api/v1beta1/services", NULL},
+    {"/apis/v1/services", NULL},
+    {"/apis/core/v1/services", NULL},
+    {"/apis//v1/services", NULL},
+    {"/API/v1/services", NULL},
+    {"/api/v1/Services", NULL},
+    {"/api/v1/service", NULL},
+    {"/api/v1/svc", NULL},
+    {"/api/v1/secrets", NULL},
+    {"/api/v1/endpointslices", NULL},
+    {"/apis/discovery.k8s.io/v1beta1/endpointslices", NULL},
+    {"/apis/discovery.k8s.io/v1/services", NULL},
+    /* An object of a namespaced kind without its namespace; a namespace where there is none. */
+    {"/api/v1/services/web", NULL},
+    {"/api/v1/pods/p/status", NULL},
+    {"/api/v1/namespaces/default/nodes", NULL},
+    {"/api/v1/namespaces/default/nodes/n1", NULL},
+    {"/api/v1/namespaces/default/namespaces", NULL},
+    {"/api/v1/namespaces/default/secrets", NULL},
+    {"/apis/networking.k8s.io/v1/namespaces/default/servicecidrs", NULL},
+    {NAMED "/proxy", NULL},
+    {NAMED "/Status", NULL},
+    {NAMED "/finalize", NULL},
+    {NAMED "/status/more", NULL},
+    {"/api/v1/namespaces/default/configmaps/a/status", NULL},
+    {"/api/v1/namespaces/default/pods/p/log", NULL},
+    {"/api/v1/namespaces/default/pods/p/exec", NULL},
+    {"/api/v1/watch/services", NULL},
+    {"/api/v1/namespaces/default/services/web/status/a/b/c/d/e/f", NULL},
+    {"/a/b/c/d/e/f/g/h/i/j/k/l", NULL},
+};
+
 static void paths_name_resources(void **state)
 {
-    static const struct {
-        const char *path, *wanted;
-    } cases[] = {
-        {"/api/v1/services", "services - - -"},
-        {"/api/v1/namespaces/default/services", "services default - -"},
-        {NAMED, "services default web -"},
-        {NAMED "/status", "services default web status"},
-        {"/api/v1/namespaces", "namespaces - - -"},
-        {"/api/v1/namespaces/default", "namespaces - default -"},
-        {"/api/v1/namespaces/default/status", "namespaces - default status"},
-        {"/api/v1/namespaces/default/finalize", "namespaces - default finalize"},
-        {"/api/v1/nodes/n1", "nodes - n1 -"},
-        {"/api/v1/nodes/n1/status", "nodes - n1 status"},
-        {"/api/v1/namespaces/default/pods/p/status", "pods default p status"},
-        {"/api/v1/namespaces/default/events/e", "events default e -"},
-        {"/apis/events.k8s.io/v1/namespaces/default/events/e", "events.events.k8s.io default e -"},
-        {"/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io - - -"},
-        {"/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/web-1",
-         "endpointslices.discovery.k8s.io a web-1 -"},
-        {"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1",
-         "leases.coordination.k8s.io kube-node-lease n1 -"},
-        {"/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
-         "servicecidrs.networking.k8s.io - kubernetes -"},
-        /* A namespace, and objects in it, whose names are those of resources. */
-        {"/api/v1/namespaces/services", "namespaces - services -"},
-        {"/api/v1/namespaces/services/pods", "pods services - -"},
-        {"/api/v1/namespaces/pods/pods/pods", "pods pods pods -"},
-        /* What a name is made of is judged later. */
-        {"/api/v1/namespaces/default/configmaps/Not A Name!", "configmaps default Not A Name! -"},
-        {"/api/v1/namespaces/default/services/\xff", "services default \xff -"},
-        /* One slash at the end is nothing. */
-        {"/api/v1/services/", "services - - -"},
-        {NAMED "/", "services default web -"},
-        {NAMED "/status/", "services default web status"},
-        {"/", NULL},
-        {"", NULL},
-        {"/api", NULL},
-        {"/api/", NULL},
-        {"/api/v1", NULL},
-        {"/api/v1/", NULL},
-        {"/apis/discovery.k8s.io/v1", NULL},
-        {"//api/v1/services", NULL},
-        {"/api//v1/services", NULL},
-        {"/api/v1//services", NULL},
-        {"/api/v1/services//", NULL},
-        {"/api/v1/namespaces//services", NULL},
-        {"/api/v1/namespaces/default/services//status", NULL},
-        {NAMED "//", NULL},
-        {"/api/v2/services", NULL},
-        {"/api/v1beta1/services", NULL},
-        {"/apis/v1/services", NULL},
-        {"/apis/core/v1/services", NULL},
-        {"/apis//v1/services", NULL},
-        {"/API/v1/services", NULL},
-        {"/api/v1/Services", NULL},
-        {"/api/v1/service", NULL},
-        {"/api/v1/svc", NULL},
-        {"/api/v1/secrets", NULL},
-        {"/api/v1/endpointslices", NULL},
-        {"/apis/discovery.k8s.io/v1beta1/endpointslices", NULL},
-        {"/apis/discovery.k8s.io/v1/services", NULL},
-        /* An object of a namespaced kind without its namespace; a namespace where there is none. */
-        {"/api/v1/services/web", NULL},
-        {"/api/v1/pods/p/status", NULL},
-        {"/api/v1/namespaces/default/nodes", NULL},
-        {"/api/v1/namespaces/default/nodes/n1", NULL},
-        {"/api/v1/namespaces/default/namespaces", NULL},
-        {"/api/v1/namespaces/default/secrets", NULL},
-        {"/apis/networking.k8s.io/v1/namespaces/default/servicecidrs", NULL},
-        {NAMED "/proxy", NULL},
-        {NAMED "/Status", NULL},
-        {NAMED "/finalize", NULL},
-        {NAMED "/status/more", NULL},
-        {"/api/v1/namespaces/default/configmaps/a/status", NULL},
-        {"/api/v1/namespaces/default/pods/p/log", NULL},
-        {"/api/v1/namespaces/default/pods/p/exec", NULL},
-        {"/api/v1/watch/services", NULL},
-        {"/api/v1/namespaces/default/services/web/status/a/b/c/d/e/f", NULL},
-        {"/a/b/c/d/e/f/g/h/i/j/k/l", NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         struct arena arena;
         struct target target;
         arena_init(&arena);
         const char *given = NULL;
-        if (target_parse(cases[i].path, &arena, &target))
+        if (target_parse(paths[i].path, &arena, &target))
             given = arena_printf(
                 &arena, "%s%s%s %s %s %s", target.resource->plural, *target.resource->group ? "." : "",
                 target.resource->group, *target.namespace_ ? target.namespace_ : "-",
                 *target.name ? target.name : "-", *target.subresource ? target.subresource : "-");
-        if (!text_equal(given, cases[i].wanted))
-            fail_msg("%s is \"%s\", not \"%s\"", cases[i].path, given ? given : "(none)",
-                     cases[i].wanted ? cases[i].wanted : "(none)");
+        if (!text_equal(given, paths[i].wanted))
+            fail_msg("%s is \"%s\", not \"%s\"", paths[i].path, given ? given : "(none)",
+                     paths[i].wanted ? paths[i].wanted : "(none)");
         arena_done(&arena);
     }
 }

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #define TEST_NOW 1700000000 /* 2023-11-14T22:13:20Z */
-#define TEST_HISTORY 256 /* revisions that a list may lie in the past */
+#define TEST_HISTORY 256    /* revisions that a list may lie in the past */
 #define TEST_CORE "/api/v1/namespaces/default/"
 
 struct test_world {

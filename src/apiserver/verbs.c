@@ -56,10 +56,11 @@ static void create_by_update(struct write *write, ProtobufCMessage *object)
     metadata->resourceversion = NULL;
     /* Who names a uid means an object that is gone. */
     if (*api_text(metadata->uid))
-        write_refuse_conflict(write, arena_printf(write->arena,
-                                                  "Precondition failed: UID in precondition: %s, UID in object "
-                                                  "meta: ",
-                                                  metadata->uid));
+        write_refuse_conflict(write,
+                              arena_printf(write->arena,
+                                           "Precondition failed: UID in precondition: %s, UID in object "
+                                           "meta: ",
+                                           metadata->uid));
     else if (write_own_fields(write, NULL, object))
         write_create(write, object);
 }

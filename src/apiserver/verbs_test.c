@@ -231,6 +231,14 @@ static void an_update_without_a_change_writes_nothing(void **state)
         {"STRATEGIC " MAPS "/a", "{}", "200", 0, NULL},
         {"JSON " MAPS "/a", "[{op: test, path: /data/k, value: v}]", "200", 0, NULL},
         {"PUT " MAPS "/a", "{metadata: {name: a, labels: {x: z}}, data: {k: v}}", "200", 1, NULL},
+        /* What the server does not let change changes nothing either, a second time. */
+        {"POST /api/v1/namespaces", "{metadata: {name: shop}}", "201", 1, NULL},
+        {"MERGE /api/v1/namespaces/shop?fieldManager=me", "{spec: {finalizers: [example.com/a]}}", "200", 1,
+         "{spec: {finalizers: [kubernetes]}}"},
+        {"MERGE /api/v1/namespaces/shop?fieldManager=me", "{spec: {finalizers: [example.com/a]}}", "200", 0,
+         NULL},
+        {"MERGE /api/v1/namespaces/shop?fieldManager=me", "{spec: {finalizers: [example.com/b]}}", "200", 0,
+         NULL},
     };
     struct test_world *world = *state;
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {

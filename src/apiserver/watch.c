@@ -97,19 +97,12 @@ static void add_departure(struct watch *watch, const struct registry_event *even
     arena_done(&arena);
 }
 
-static bool passes(const struct watch *watch, const struct registry_object *object, struct arena *arena)
-{
-    const ProtobufCMessage *message =
-        sieve_needs_message(&watch->sieve) ? registry_decode(object, arena) : NULL;
-    return sieve_passes(&watch->sieve, object, message);
-}
-
 static void handle_event(struct watch *watch, struct registry_event *event, struct text *out)
 {
     struct arena arena;
     arena_init(&arena);
-    bool is_in = passes(watch, event->object, &arena);
-    bool was_in = event->previous && passes(watch, event->previous, &arena);
+    bool is_in = sieve_passes(&watch->sieve, event->object, &arena);
+    bool was_in = event->previous && sieve_passes(&watch->sieve, event->previous, &arena);
     arena_done(&arena);
     if (event->type == REGISTRY_DELETED ? is_in || was_in
                                         : is_in && (was_in || event->type == REGISTRY_ADDED))

@@ -350,7 +350,7 @@ static int take_service_range(struct parser *parser, const char *value, struct e
     unsigned bits = family == FAMILY_IPV4 ? 32 : 128;
     if (range->len > bits - 3u || (family == FAMILY_IPV6 && range->len < 64))
         return err_set(err, EINVAL, "\"%s\" is too %s for a range of cluster IPs", value,
-                       range->len < 64 ? "large" : "small");
+                       range->len > bits - 3u ? "small" : "large");
     options->service_range_count++;
     return 0;
 }

@@ -157,6 +157,28 @@ static void mistakes_are_told(void **state)
         {{"--detect-local-mode=InterfaceNamePrefix"}, "needs --pod-interface-name-prefix"},
         {{"--detect-local-mode=BridgeInterface", "--pod-bridge-interface=averyverylongname"},
          "is longer than"},
+        {{"--api="}, "--api: "},
+        {{"--api=0"}, "--api: "},
+        {{"--api=65536"}, "--api: "},
+        {{"--api=node:6443"}, "--api: "},
+        {{"--api=192.0.2.1:x"}, "--api: "},
+        {{"--api=6443,"}, "--api: "},
+        {{"--api=1,2,3,4,5,6,7,8,9"}, "--api: more than 8 addresses"},
+        {{"--api-tls=perhaps"}, "--api-tls: \"perhaps\" is neither true nor false"},
+        {{"--api=6443", "--dry-run"}, "--dry-run is for a folder alone"},
+        {{"--data-dir=/d", "--dry-run"}, "--dry-run is for a folder alone"},
+        {{"--service-cluster-ip-range=10.96.0.0"}, "--service-cluster-ip-range: "},
+        {{"--service-cluster-ip-range=10.96.0.0/30"}, "\"10.96.0.0/30\" is too small for a range of cluster IPs"},
+        {{"--service-cluster-ip-range=fd00::/126"}, "\"fd00::/126\" is too small for a range of cluster IPs"},
+        {{"--service-cluster-ip-range=fd00::/63"}, "\"fd00::/63\" is too large for a range of cluster IPs"},
+        {{"--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"}, "only one CIDR of each family"},
+        {{"--service-cluster-ip-range=10.0.0.0/16,fd00::/108,10.1.0.0/16"}, "at most one CIDR of each family"},
+        {{"--service-node-port-range=30000"}, "--service-node-port-range: \"30000\" is not FIRST-LAST"},
+        {{"--service-node-port-range=-1"}, "--service-node-port-range: "},
+        {{"--service-node-port-range=0-10"}, "--service-node-port-range: "},
+        {{"--service-node-port-range=1-70000"}, "--service-node-port-range: "},
+        {{"--service-node-port-range=10-9"}, "\"10-9\" ends before it begins"},
+        {{"--service-node-port-range=123456789-9"}, "is not FIRST-LAST"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *args[ARGS_MAX] = {cases[i].args[0], cases[i].args[1]};
@@ -170,6 +192,98 @@ static void mistakes_are_told(void **state)
         assert_int_equal(options.verbosity, 77); /* untouched */
         arena_done(&arena);
     }
+}
+
+/* --- the embedded API server --- */
+
+/* Without --manifests. */
+static int parse_alone(const char *const *args, struct arena *arena, struct options *ret, struct err *err)
+{
+    int count = 0;
+    while (args[count])
+        count++;
+    return options_parse(count, (char *const *)args, arena, ret, err);
+}
+
+static void without_api_there_is_no_registry(void **state)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct options options = GOOD(NULL);
+    char text[SOCKET_ADDRESS_TEXT_MAX];
+    assert_null(options.data_dir);
+    assert_int_equal(options.api_address_count, 0);
+    assert_int_equal(options.service_range_count, 1);
+    assert_string_equal(prefix_format(&options.service_ranges[0], text), "10.96.0.0/12");
+    assert_int_equal(options.node_port_first, 30000);
+    assert_int_equal(options.node_port_last, 32767);
+    assert_false(options.is_api_plain);
+    options = GOOD("--data-dir=/d");
+    assert_string_equal(options.data_dir, "/d");
+    assert_int_equal(options.api_address_count, 0);
+    arena_done(&arena);
+}
+
+static void api_addresses_may_be_short(void **state)
+{
+    static const struct {
+        const char *value, *wanted;
+    } cases[] = {
+        {"6443", "127.0.0.1:6443"},
+        {":7443", "127.0.0.1:7443"},
+        {"192.0.2.1", "192.0.2.1:6443"},
+        {"192.0.2.1:7443", "192.0.2.1:7443"},
+        {"::1", "[::1]:6443"},
+        {"[::1]:7443", "[::1]:7443"},
+        {"0.0.0.0:6443", "0.0.0.0:6443"},
+    };
+    struct arena arena;
+    char text[SOCKET_ADDRESS_TEXT_MAX];
+    arena_init(&arena);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct options options = GOOD("--api", cases[i].value);
+        assert_int_equal(options.api_address_count, 1);
+        assert_string_equal(socket_address_format(&options.api[0], text), cases[i].wanted);
+        assert_string_equal(options.data_dir, DATA_DIR_DEFAULT);
+    }
+    struct options options = GOOD("--api=6443, [::1]:6443", "--data-dir=/d", "--api-tls=false");
+    assert_int_equal(options.api_address_count, 2);
+    assert_string_equal(socket_address_format(&options.api[1], text), "[::1]:6443");
+    assert_string_equal(options.data_dir, "/d");
+    assert_true(options.is_api_plain);
+    assert_false(GOOD("--api=6443", "--api-tls").is_api_plain);
+    arena_done(&arena);
+}
+
+static void ranges_are_for_services(void **state)
+{
+    struct arena arena;
+    arena_init(&arena);
+    char text[PREFIX_TEXT_MAX];
+    struct options options =
+        GOOD("--service-cluster-ip-range=fd00::/108,10.0.0.0/24", "--service-node-port-range=40000-40000");
+    assert_int_equal(options.service_range_count, 2);
+    assert_string_equal(prefix_format(&options.service_ranges[0], text), "fd00::/108");
+    assert_string_equal(prefix_format(&options.service_ranges[1], text), "10.0.0.0/24");
+    assert_int_equal(options.node_port_first, 40000);
+    assert_int_equal(options.node_port_last, 40000);
+    assert_int_equal(GOOD("--service-cluster-ip-range=10.0.0.0/29").service_ranges[0].len, 29);
+    assert_int_equal(GOOD("--service-cluster-ip-range=fd00::/64").service_ranges[0].len, 64);
+    arena_done(&arena);
+}
+
+static void the_api_needs_no_folder(void **state)
+{
+    static const char *const alone[] = {"--api=6443", NULL}, *const kept[] = {"--data-dir=/d", NULL};
+    struct arena arena;
+    struct options options;
+    struct err err = {0};
+    arena_init(&arena);
+    assert_int_equal(parse_alone(alone, &arena, &options, &err), 0);
+    assert_null(options.manifests);
+    assert_int_equal(parse_alone(kept, &arena, &options, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "--manifests DIR is missing"));
+    arena_done(&arena);
 }
 
 static void help_needs_nothing_else(void **state)
@@ -195,6 +309,10 @@ int main(void)
         cmocka_unit_test(durations_are_gos),
         cmocka_unit_test(local_detection_has_four_modes),
         cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(without_api_there_is_no_registry),
+        cmocka_unit_test(api_addresses_may_be_short),
+        cmocka_unit_test(ranges_are_for_services),
+        cmocka_unit_test(the_api_needs_no_folder),
         cmocka_unit_test(help_needs_nothing_else),
     };
     return cmocka_run_group_tests_name("options", tests, NULL, NULL);

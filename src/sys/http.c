@@ -21,6 +21,11 @@
 #define ACCEPT_PAUSE_MS 100
 /* A woken stream is resumed in one run of libmicrohttpd, and written in the next. */
 #define RUNS_PER_TURN 2
+/* libmicrohttpd (0.9.75 to 1.0.1) takes a TLS connection for readable until its handshake is over, and asks
+ * for another run at once as long as that lasts. What comes wakes us by itself; so after some turns for
+ * nothing the runs are spaced, ever wider, but never so that a long answer beside it would suffer. */
+#define VAIN_TURNS_MAX 3
+#define SPACE_MAX_LOG2 5
 /* libmicrohttpd's own bound, out of reach: ours acts first. */
 #define MHD_CONNECTIONS_MAX 65536
 
@@ -71,6 +76,13 @@ void http_connection_enter(struct http_connection *connection, enum http_phase p
     connection->phase = phase;
     connection->since_ms = uv_now(server->timer.loop);
     DL_APPEND(server->connections[phase], connection);
+}
+
+void http_connection_shook_hands(struct http_connection *connection)
+{
+    connection->server->vain_turns = 0;
+    connection->server->shaking_count -= connection->is_shaking_hands;
+    connection->is_shaking_hands = false;
 }
 
 void http_connection_cut(struct http_connection *connection)
@@ -131,6 +143,17 @@ void http_server_hurry(struct http_server *server)
         uv_idle_start(&server->idle, on_idle);
 }
 
+/* For how long a run that libmicrohttpd wants at once may wait. */
+static unsigned space_ms(struct http_server *server)
+{
+    if (server->shaking_count == 0 || server->vain_turns++ < VAIN_TURNS_MAX)
+        return 0;
+    unsigned log2 = server->vain_turns - VAIN_TURNS_MAX - 1;
+    if (server->connections[HTTP_PHASE_EXCHANGE])
+        return 1;
+    return 1U << (log2 < SPACE_MAX_LOG2 ? log2 : SPACE_MAX_LOG2);
+}
+
 /* Lets libmicrohttpd work, and sees to it that we come back when it, a deadline or a pause needs that.
  * Without any of these no timer runs. */
 static void drive(struct http_server *server)
@@ -145,6 +168,8 @@ static void drive(struct http_server *server)
         MHD_run(server->daemon);
         is_waiting = MHD_get_timeout(server->daemon, &mhd_wait_ms) == MHD_YES;
     }
+    if (is_waiting && mhd_wait_ms == 0)
+        mhd_wait_ms = space_ms(server);
     if (is_waiting && mhd_wait_ms == 0)
         http_server_hurry(server);
     uint64_t next_ms = is_waiting ? now_ms + mhd_wait_ms : UINT64_MAX;
@@ -176,7 +201,9 @@ static void on_idle(uv_idle_t *idle)
 
 static void on_work(uv_poll_t *poll, int status, int events)
 {
-    drive(poll->data);
+    struct http_server *server = poll->data;
+    server->vain_turns = 0;
+    drive(server);
 }
 
 static unsigned peer_connections(const struct http_server *server, const struct address *address)
@@ -255,6 +282,9 @@ static void connection_start(struct http_server *server, struct MHD_Connection *
     http_tls_forget_peer(&connection->peer);
     DL_APPEND(server->connections[connection->phase], connection);
     server->connection_count++;
+    connection->is_shaking_hands = server->is_tls;
+    server->shaking_count += server->is_tls;
+    server->vain_turns = 0;
     *ret_connection = connection;
 }
 
@@ -265,6 +295,7 @@ static void connection_end(struct http_connection *connection)
         http_linger_begin(server, connection->fd);
     DL_DELETE(server->connections[connection->phase], connection);
     server->connection_count--;
+    http_connection_shook_hands(connection);
     http_exchange_forget(connection);
     http_tls_forget_peer(&connection->peer);
     free(connection);

@@ -34,6 +34,7 @@ void *http_exchange_on_uri(void *context, const char *uri, struct MHD_Connection
     struct http_connection *connection = http_connection_of(mhd);
     text_done(&connection->uri);
     text_add(&connection->uri, uri);
+    http_connection_shook_hands(connection);
     /* The clock of the first headers has run since accept. */
     if (connection->phase == HTTP_PHASE_IDLE)
         http_connection_enter(connection, HTTP_PHASE_HEADERS);

@@ -18,8 +18,9 @@ struct http_connection {
     struct MHD_Connection *mhd;
     int fd;
     enum http_phase phase;
-    uint64_t since_ms; /* when the phase began */
-    struct text uri;   /* raw, of the request in hand */
+    uint64_t since_ms;     /* when the phase began */
+    bool is_shaking_hands; /* TLS has come, and no request yet */
+    struct text uri;       /* raw, of the request in hand */
     struct text body;
     size_t body_reserved; /* our share of http_server.bodies_reserved */
     size_t answer_bytes; /* of the answer in hand */
@@ -44,6 +45,8 @@ struct http_server {
     bool is_accept_paused, is_closing, is_tls, asks_certificates;
     struct http_connection *connections[HTTP_PHASE_COUNT]; /* longest waiting first */
     unsigned connection_count;
+    unsigned shaking_count;       /* connections that shake hands */
+    unsigned vain_turns;          /* since bytes last came, or a connection went on */
     struct http_stream *streams;  /* all of them */
     struct http_stream *draining; /* those with bytes under way, next to be looked at first */
     unsigned stream_count;
@@ -67,6 +70,9 @@ void http_server_hurry(struct http_server *server);
 void http_server_release_handle(struct http_server *server);
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 unsigned http_stall_ms(const struct http_server *server);
+
+/* The first request is there. */
+void http_connection_shook_hands(struct http_connection *connection);
 
 /* http_exchange.c: libmicrohttpd's callbacks, with the server as context. */
 enum MHD_Result http_exchange_on_request(void *context, struct MHD_Connection *mhd, const char *path,

@@ -357,6 +357,25 @@ static void survives_nonsense(void **state)
     assert_seen_as(fixture, NULL, NULL, NULL, "nobody/;");
 }
 
+/* A handshake that stops in its middle does not keep the loop from sleeping. */
+static void sleeps_during_handshakes(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for (size_t len = 0; len < sizeof(hello); len++) {
+        struct test_client client, other;
+        assert_true(test_client_connect(fixture->server, &client));
+        assert_int_equal(test_client_write(&client, hello, len), len);
+        test_turn(&fixture->loop, 30);
+        assert_int_not_equal(uv_backend_timeout(&fixture->loop), 0);
+        assert_true(test_client_open(&fixture->loop, fixture->server, true, &other));
+        assert_true(test_client_send(&other, GET));
+        assert_true(test_client_wait(&fixture->loop, &other, ";", 2000));
+        test_client_close(&other);
+        test_client_close(&client);
+    }
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -370,6 +389,7 @@ int main(void)
         TEST(asks_nobody_without_an_authority),
         TEST(says_what_is_wrong_with_its_certificates),
         TEST(survives_nonsense),
+        TEST(sleeps_during_handshakes),
     };
     return cmocka_run_group_tests(tests, test_pki_setup, test_pki_teardown);
 }
