@@ -335,16 +335,21 @@ static bool settle_dependents(struct collector *collector, const char *uid, bool
         ProtobufCMessage *message = object ? registry_decode(object, arena) : NULL;
         Meta__ObjectMeta *metadata = message ? api_metadata(message) : NULL;
         size_t kept = 0;
-        for (size_t j = 0; metadata && j < metadata->n_ownerreferences; j++)
-            if (strcmp(api_text(metadata->ownerreferences[j]->uid), uid) != 0)
-                metadata->ownerreferences[kept++] = metadata->ownerreferences[j];
+        bool blocks = false;
+        for (size_t j = 0; metadata && j < metadata->n_ownerreferences; j++) {
+            Meta__OwnerReference *reference = metadata->ownerreferences[j];
+            if (strcmp(api_text(reference->uid), uid) != 0)
+                metadata->ownerreferences[kept++] = reference;
+            else
+                blocks |= reference->blockownerdeletion;
+        }
         if (!metadata || kept == metadata->n_ownerreferences)
             continue;
         metadata->n_ownerreferences = kept;
         if (is_orphan || kept > 0) {
             store_object(collector, place, message, arena);
         } else {
-            is_settled = false;
+            is_settled &= !blocks;
             remove_object(collector, place, -1, arena);
         }
     }
