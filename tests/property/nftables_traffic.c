@@ -98,6 +98,8 @@ static void *hammer(void *unused)
     return NULL;
 }
 
+#define TURNS_MIN 1000
+
 struct churn {
     struct run *run;
     struct dice dice;
@@ -166,7 +168,8 @@ static bool run_churn(struct churn *churn, double seconds)
     pthread_create(&server, NULL, serve, NULL);
     for (int i = 0; i < CLIENTS; i++)
         pthread_create(&clients[i], NULL, hammer, NULL);
-    while (is_fine && now_ns() < end_ns)
+    /* So many turns on any machine: a busy one takes longer. */
+    while (is_fine && (now_ns() < end_ns || churn->turns < TURNS_MIN))
         is_fine = change(churn);
     atomic_store(&is_over, true);
     for (int i = 0; i < CLIENTS; i++)
@@ -202,6 +205,7 @@ int main(int argc, char **argv)
     run_done(&run);
     printf("%lu connections over %u turns and %u collections: %lu failed, %lu late\n", connections,
            churn.turns, churn.collections, failures, late);
-    return is_fine && failures == 0 && late == 0 && connections > 0 && churn.turns > 1000 ? EXIT_SUCCESS
-                                                                                          : EXIT_FAILURE;
+    return is_fine && failures == 0 && late == 0 && connections > 0 && churn.turns >= TURNS_MIN
+               ? EXIT_SUCCESS
+               : EXIT_FAILURE;
 }
