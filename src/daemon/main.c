@@ -14,6 +14,7 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"standalone", standalone_main, "serve a folder of manifests, and the Kubernetes API, on this node"},
+    {"proxy", proxy_main, "serve what a cluster's apiserver says on this node, as kube-proxy does"},
     {"check", check_main, "say what is wrong with manifests, without serving them"},
     {"status", status_main, "how the daemon of this node is"},
     {"explain", explain_main, "why a packet to ADDRESS:PORT goes where it goes"},

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/commands.h"
 #include "dataplane/conntrack.h"
 #include "forwarding/describe.h"
 #include "store/convert.h"
@@ -272,6 +273,8 @@ static void on_settled(void *context)
 
 const struct source_status *standalone_source_status(const struct standalone *standalone)
 {
+    if (standalone->apiserver)
+        return apiserver_source_status(standalone->apiserver);
     return standalone->embedded.source ? registry_source_status(standalone->embedded.source)
                                        : manifests_status(standalone->manifests);
 }
@@ -376,11 +379,46 @@ static int init_handles(struct standalone *standalone, struct err *err)
     return 0;
 }
 
+static void on_synced(void *context)
+{
+    ((struct standalone *)context)->sync.is_source_synced = true;
+}
+
+/* The selections of kube-proxy (cmd/kube-proxy/app/server.go). */
+static int open_cluster(struct standalone *standalone, const struct source_sink *sink, struct err *err)
+{
+    const struct options *options = &standalone->options;
+    const struct cluster_options access = {.kubeconfig = options->kubeconfig,
+                                           .master = options->master,
+                                           .user_agent = "fairlead/" FAIRLEAD_VERSION};
+    struct text self = {0};
+    text_printf(&self, "metadata.name=%s", options->node_name);
+    const struct apiserver_selection selections[] = {
+        {API_NODE, "", self.data, false},
+        {API_SERVICE_CIDR, "", "", true},
+        {API_SERVICE, "!service.kubernetes.io/service-proxy-name", "spec.clusterIP!=None", false},
+        {API_ENDPOINT_SLICE, "!service.kubernetes.io/headless", "", false},
+    };
+    const struct apiserver_source_options source = {.selections = selections,
+                                                    .selection_count = ARRAY_LEN(selections),
+                                                    .qps = 5,
+                                                    .burst = 10,
+                                                    .page = 500};
+    int code = cluster_open(&standalone->cluster, &standalone->loop, &access, err);
+    if (code == 0)
+        code = apiserver_source_open(&standalone->apiserver, standalone->cluster, &standalone->loop, &source,
+                                     sink, on_synced, err);
+    text_done(&self);
+    return code;
+}
+
 /* The folder tells the walk by itself, or, where there is a registry, the registry, whose watch then tells
  * the walk. */
 static int open_sources(struct standalone *standalone, const struct source_sink *sink, struct err *err)
 {
     const struct options *options = &standalone->options;
+    if (options->role == ROLE_PROXY)
+        return open_cluster(standalone, sink, err);
     if (!options->data_dir)
         return manifests_open(&standalone->manifests, &standalone->loop, options->manifests,
                               MANIFESTS_COMPLETE, sink, err);
@@ -422,7 +460,7 @@ static int open_all(struct standalone *standalone, struct err *err)
                                     standalone, err);
     if (code == 0)
         code = open_sources(standalone, &sink, err);
-    if (code < 0)
+    if (code < 0 || options->role == ROLE_PROXY)
         return code;
     standalone->sync.is_source_synced = true;
     on_settled(standalone);
@@ -439,6 +477,8 @@ static void on_walk(uv_handle_t *handle, void *context)
 static void close_all(struct standalone *standalone)
 {
     manifests_close(standalone->manifests);
+    apiserver_source_close(standalone->apiserver);
+    cluster_close(standalone->cluster);
     embedded_close(&standalone->embedded);
     interface_watch_close(standalone->interface_watch);
     web_close(standalone->web);
@@ -491,19 +531,19 @@ static int dry_run(struct standalone *standalone, struct err *err)
     return 0;
 }
 
-int standalone_main(int argc, char *const *argv)
+static int run(enum role role, int argc, char *const *argv)
 {
     struct standalone standalone = {0};
     struct arena arena;
     struct err err;
     arena_init(&arena);
-    if (options_parse(argc, argv, &arena, &standalone.options, &err) < 0) {
-        fprintf(stderr, "fairlead standalone: %s\n", err.text);
+    if (options_parse(role, argc, argv, &arena, &standalone.options, &err) < 0) {
+        fprintf(stderr, "fairlead %s: %s\n", role == ROLE_PROXY ? "proxy" : "standalone", err.text);
         arena_done(&arena);
         return 2;
     }
     if (standalone.options.shows_help) {
-        options_usage();
+        options_usage(role);
         arena_done(&arena);
         return 0;
     }
@@ -525,4 +565,14 @@ int standalone_main(int argc, char *const *argv)
     close_all(&standalone);
     arena_done(&arena);
     return standalone.exit_status;
+}
+
+int standalone_main(int argc, char *const *argv)
+{
+    return run(ROLE_STANDALONE, argc, argv);
+}
+
+int proxy_main(int argc, char *const *argv)
+{
+    return run(ROLE_PROXY, argc, argv);
 }

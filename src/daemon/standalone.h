@@ -6,10 +6,12 @@
 #include "daemon/service_health.h"
 #include "daemon/sync.h"
 #include "daemon/web.h"
+#include "source/apiserver.h"
 #include "source/manifests.h"
 #include "sys/control.h"
 
-/* The role `fairlead standalone`: a folder of manifests, or the embedded API, or both; one node, one loop. */
+/* The roles `fairlead standalone` (a folder of manifests, the embedded API, or both) and `fairlead proxy` (a
+ * cluster's apiserver): one node, one loop. */
 struct standalone {
     struct options options;
     uv_loop_t loop;
@@ -17,8 +19,10 @@ struct standalone {
     struct dataplane *dataplane;
     struct interface_addresses interfaces;
     struct sync sync;
-    struct embedded embedded;    /* only with --api or --data-dir */
-    struct manifests *manifests; /* NULL: the API alone */
+    struct embedded embedded;           /* only with --api or --data-dir */
+    struct manifests *manifests;        /* NULL: the API alone */
+    struct cluster *cluster;            /* ROLE_PROXY */
+    struct apiserver_source *apiserver; /* ROLE_PROXY */
     struct interface_watch *interface_watch;
     struct control_server *control;
     struct health health;
@@ -35,8 +39,6 @@ struct standalone {
     bool is_ending, has_loop;
     int exit_status;
 };
-
-int standalone_main(int argc, char *const *argv);
 
 /* What the walk's own source has: the registry where there is one, else the folder. */
 const struct source_status *standalone_source_status(const struct standalone *standalone);

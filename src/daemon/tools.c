@@ -22,6 +22,8 @@ static int status(struct standalone *standalone, int argc, char *const *argv, st
                 sync->node.view.zone ? intern_text(standalone->store->names, sync->node.view.zone) : "(none)",
                 standalone->dataplane->ops->name,
                 standalone->options.manifests ? standalone->options.manifests : "(none)");
+    if (standalone->cluster)
+        text_printf(reply, "apiserver: %s\n", cluster_server(standalone->cluster));
     if (standalone->embedded.server)
         text_printf(reply, "api: %s/admin.kubeconfig, %u watches\n", standalone->options.data_dir,
                     apiserver_counters(standalone->embedded.server).watches);

@@ -115,7 +115,8 @@ static void open_source(struct fixture *fixture)
 {
     const struct source_sink sink = {fixture, on_put, on_remove, on_settled, on_complaint};
     struct err err;
-    if (manifests_open(&fixture->manifests, &fixture->loop, fixture->path, MANIFESTS_COMPLETE, &sink, &err) < 0)
+    if (manifests_open(&fixture->manifests, &fixture->loop, fixture->path, MANIFESTS_COMPLETE, &sink, &err) <
+        0)
         fail_msg("%s", err.text);
 }
 
@@ -426,7 +427,9 @@ static void a_missing_folder_is_told(void **state)
     const struct source_sink sink = {fixture, on_put, on_remove, on_settled, on_complaint};
     struct manifests *manifests = NULL;
     struct err err = {0};
-    assert_int_equal(manifests_open(&manifests, &fixture->loop, "/nonexistent/folder", MANIFESTS_COMPLETE, &sink, &err), -ENOENT);
+    assert_int_equal(
+        manifests_open(&manifests, &fixture->loop, "/nonexistent/folder", MANIFESTS_COMPLETE, &sink, &err),
+        -ENOENT);
     assert_non_null(strstr(err.text, "/nonexistent/folder"));
     assert_null(manifests);
 }
