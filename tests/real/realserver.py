@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real etcd and kube-apiserver out of $KUBEBUILDER_ASSETS, on the loopback of a network namespace."""
+import base64
 import json
 import os
 import pathlib
@@ -7,7 +8,7 @@ import subprocess
 import time
 
 PORT, ETCD_PORT = 16443, 12379
-TOKEN = "differential"
+TOKEN, PROXY_TOKEN = "differential", "proxy"
 READY_S = 60
 
 
@@ -23,9 +24,12 @@ def missing():
 
 
 class RealServer:
-    def __init__(self, directory, namespace):
+    """RBAC decides who may do what: the admin everything, system:kube-proxy what a real cluster grants it."""
+
+    def __init__(self, directory, namespace, address="127.0.0.1"):
         self.directory = pathlib.Path(directory)
         self.namespace = namespace
+        self.address = address
         self.assets = os.environ["KUBEBUILDER_ASSETS"]
         self.children = []
         self.kubeconfig = self.directory / "kubeconfig"
@@ -40,23 +44,33 @@ class RealServer:
         key, public, tokens = (self.directory / name for name in ("sa.key", "sa.pub", "tokens.csv"))
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
         subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-out", public], check=True, capture_output=True)
-        tokens.write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+        tokens.write_text(f'{TOKEN},admin,admin,"system:masters"\n{PROXY_TOKEN},system:kube-proxy,proxy\n')
         etcd, peer = f"http://127.0.0.1:{ETCD_PORT}", f"http://127.0.0.1:{ETCD_PORT + 1}"
         self._start("etcd.log", f"{self.assets}/etcd", "--name=one", f"--data-dir={self.directory}/etcd",
                     "--unsafe-no-fsync", f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}",
                     f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=one={peer}")
         self._start("kube-apiserver.log", f"{self.assets}/kube-apiserver", f"--etcd-servers={etcd}",
-                    "--bind-address=127.0.0.1", f"--secure-port={PORT}", "--advertise-address=192.0.2.1",
+                    f"--bind-address={self.address}", f"--secure-port={PORT}", "--advertise-address=192.0.2.1",
                     "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/108", "--authorization-mode=RBAC",
                     "--anonymous-auth=false", f"--token-auth-file={tokens}", f"--cert-dir={self.directory}/certificates",
                     "--service-account-issuer=https://kubernetes.default.svc",
                     f"--service-account-key-file={public}", f"--service-account-signing-key-file={key}",
                     "--disable-admission-plugins=ServiceAccount")
         self.kubeconfig.write_text(json.dumps({
-            "clusters": [{"name": "real", "cluster": {"server": f"https://127.0.0.1:{PORT}",
+            "clusters": [{"name": "real", "cluster": {"server": f"https://{self.address}:{PORT}",
                                                       "insecure-skip-tls-verify": True}}],
             "users": [{"name": "admin", "user": {"token": TOKEN}}]}))
         return self
+
+    def verified_kubeconfig(self, token):
+        """A kubeconfig, as text, that trusts the certificate which the server made itself; once it is ready."""
+        authority = base64.b64encode((self.directory / "certificates" / "apiserver.crt").read_bytes()).decode()
+        return json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "real",
+            "clusters": [{"name": "real", "cluster": {"server": f"https://{self.address}:{PORT}",
+                                                      "certificate-authority-data": authority}}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [{"name": "real", "context": {"cluster": "real", "user": "user"}}]})
 
     def wait_ready(self, server):
         """`server` is a differential.Server on it."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""fairlead proxy fed by a real kube-apiserver, as system:kube-proxy with the rights of system:node-proxier: the tests
+that tests/proxy has for the embedded one."""
+import pathlib
+import sys
+
+import differential
+import embedded
+import pytest
+import realserver
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "proxy"))
+
+import fed           # noqa: E402
+import lab as labs   # noqa: E402
+import probe         # noqa: E402
+import walk          # noqa: E402
+from rest import Rest  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def lab():
+    reason = realserver.missing() or labs.missing()
+    if reason:
+        pytest.skip(reason)
+    with labs.Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def real(lab):
+    namespaces = embedded.Namespaces()
+    namespace = fed.join_backbone(lab, namespaces, fed.API_HOST)
+    server = realserver.RealServer(lab.directory / "real", namespace, fed.API_ADDRESS)
+    try:
+        with namespace.entered():
+            server.start()
+            server.wait_ready(differential.from_kubeconfig(server.kubeconfig))
+        fed.create(Rest(namespace, server.verified_kubeconfig(realserver.TOKEN)),
+                   [node.manifest() for node in lab.topology.nodes.values()])
+        yield server
+    finally:
+        server.stop()
+        namespace.close()
+        namespaces.close()
+
+
+@pytest.fixture(scope="module")
+def new_rest(real):
+    """A function that makes another Rest of the admin."""
+    return lambda: Rest(real.namespace, real.verified_kubeconfig(realserver.TOKEN))
+
+
+@pytest.fixture(scope="module")
+def fleet(lab, real):
+    with fed.Fleet(lab, lambda _: real.verified_kubeconfig(realserver.PROXY_TOKEN)) as made:
+        yield made
+        for proxy in made.proxies.values():
+            print(f"--- log of {proxy.node}\n{proxy.log()[-1500:]}")
+
+
+@pytest.fixture(scope="module")
+def prober(lab):
+    return probe.Prober(lab)
+
+
+def test_rights_are_those_of_a_proxy(real):
+    mine = Rest(real.namespace, real.verified_kubeconfig(realserver.PROXY_TOKEN))
+    assert mine.get("/api/v1/services").status == 200
+    assert mine.get("/api/v1/pods").status == 403
+    assert mine.ask("DELETE", "/api/v1/nodes/n1").status == 403
+
+
+def test_cluster_ip(lab, prober, new_rest, fleet):
+    walk.cluster_ip(lab, prober, new_rest())
+
+
+def test_node_port_and_zones(lab, prober, new_rest, fleet):
+    walk.node_port(lab, prober, new_rest())
+
+
+def test_thousand_changes(lab, prober, new_rest, fleet):
+    walk.burst(lab, prober, [new_rest() for _ in range(4)], fleet)
