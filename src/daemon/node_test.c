@@ -38,7 +38,7 @@ static void parse(const char *flags, struct arena *arena, struct options *ret)
     for (char *piece; (piece = strsep(&rest, " "));)
         if (*piece)
             argv[argc++] = piece;
-    if (options_parse(ROLE_STANDALONE, argc, argv, arena, ret, &err) < 0)
+    if (options_parse(argc, argv, arena, ret, &err) < 0)
         fail_msg("%s", err.text);
 }
 

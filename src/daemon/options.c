@@ -21,14 +21,10 @@ struct parser {
 
 typedef int flag_fn(struct parser *parser, const char *value, struct err *err);
 
-/* Who knows a flag. */
-enum flag_role { FOR_BOTH, FOR_STANDALONE, FOR_PROXY };
-
 enum flag_type { FLAG_TEXT, FLAG_BOOL, FLAG_CUSTOM };
 
 struct flag {
     const char *name, *value_name, *help; /* without a value_name, a value may only follow a `=` */
-    enum flag_role roles;
     enum flag_type type;
     size_t offset; /* FLAG_TEXT, FLAG_BOOL: in struct parser */
     flag_fn *custom;
@@ -119,76 +115,58 @@ static int take_dry_run(struct parser *parser, const char *value, struct err *er
 #define CUSTOM(function) .type = FLAG_CUSTOM, .custom = (function)
 
 static const struct flag flags[] = {
-    {"--kubeconfig", "FILE", "how to reach the apiserver; without it and --master as a pod's service account",
-     FOR_PROXY, TEXT(options.kubeconfig)},
-    {"--master", "URL[,URL]",
-     "the apiserver's address, instead of the kubeconfig's; several are tried in turn", FOR_PROXY,
-     TEXT(options.master)},
-    {"--manifests", "DIR", "the folder of YAML and JSON files to serve", FOR_STANDALONE,
-     TEXT(options.manifests)},
-    {"--hostname-override", "NODE", "this node's name; the host's name when not given", FOR_BOTH,
-     TEXT(hostname)},
-    {"--proxy-mode", "MODE", "nftables; auto is the same until there are more", FOR_BOTH,
-     TEXT(options.proxy_mode)},
-    {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", FOR_BOTH,
-     TEXT(cluster_cidr)},
-    {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix", FOR_BOTH,
+    {"--manifests", "DIR", "the folder of YAML and JSON files to serve", TEXT(options.manifests)},
+    {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
+    {"--proxy-mode", "MODE", "nftables; auto is the same until there are more", TEXT(options.proxy_mode)},
+    {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
+    {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
      TEXT(detect_local_mode)},
-    {"--pod-bridge-interface", "NAME", "with BridgeInterface", FOR_BOTH, TEXT(bridge)},
-    {"--pod-interface-name-prefix", "PREFIX", "with InterfaceNamePrefix", FOR_BOTH, TEXT(interface_prefix)},
-    {"--masquerade-all", NULL, "replace the source of everything sent to a cluster IP", FOR_BOTH,
+    {"--pod-bridge-interface", "NAME", "with BridgeInterface", TEXT(bridge)},
+    {"--pod-interface-name-prefix", "PREFIX", "with InterfaceNamePrefix", TEXT(interface_prefix)},
+    {"--masquerade-all", NULL, "replace the source of everything sent to a cluster IP",
      BOOL(options.masquerade_all)},
     {"--nodeport-addresses", "LIST",
      "CIDRs whose addresses node ports answer on, or primary (the default): those of the Node object, "
      "without one all",
-     FOR_BOTH, TEXT(node_port_addresses)},
-    {"--bind-address", "ADDRESS", "the node's own address, instead of what its Node object says", FOR_BOTH,
+     TEXT(node_port_addresses)},
+    {"--bind-address", "ADDRESS", "the node's own address, instead of what its Node object says",
      CUSTOM(take_bind_address)},
-    {"--healthz-bind-address", "ADDRESS:PORT", "/healthz and /livez; 0.0.0.0:10256; empty for none", FOR_BOTH,
+    {"--healthz-bind-address", "ADDRESS:PORT", "/healthz and /livez; 0.0.0.0:10256; empty for none",
      CUSTOM(take_healthz)},
     {"--metrics-bind-address", "ADDRESS:PORT", "/metrics and /proxyMode; 127.0.0.1:10249; empty for none",
-     FOR_BOTH, CUSTOM(take_metrics)},
-    {"--bind-address-hard-fail", NULL, "end when one of those two addresses cannot be served", FOR_BOTH,
+     CUSTOM(take_metrics)},
+    {"--bind-address-hard-fail", NULL, "end when one of those two addresses cannot be served",
      BOOL(options.is_bind_hard_fail)},
     {"--iptables-sync-period", "DURATION", "half of how late a change may be before /healthz says so; 30s",
-     FOR_BOTH, CUSTOM(take_sync_period)},
-    {"--control-socket", "PATH", "where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT, FOR_BOTH,
+     CUSTOM(take_sync_period)},
+    {"--control-socket", "PATH", "where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT,
      TEXT(options.control_socket)},
     {"--api", "[ADDRESS:]PORT[,...]",
      "serve the Kubernetes API there, on 127.0.0.1 when no address is given; kubectl finds it by the file "
      "admin.kubeconfig in the data folder",
-     FOR_STANDALONE, TEXT(api)},
-    {"--api-tls", NULL, "HTTPS; true, and false is for a loopback that nobody else is on", FOR_STANDALONE,
-     BOOL(is_api_tls)},
+     TEXT(api)},
+    {"--api-tls", NULL, "HTTPS; true, and false is for a loopback that nobody else is on", BOOL(is_api_tls)},
     {"--data-dir", "DIR",
      "keep all objects durably in this folder; with --api " DATA_DIR_DEFAULT " unless told otherwise",
-     FOR_STANDALONE, TEXT(options.data_dir)},
+     TEXT(options.data_dir)},
     {"--service-cluster-ip-range", "CIDR[,CIDR]", "where cluster IPs are given from; 10.96.0.0/12",
-     FOR_STANDALONE, TEXT(service_ranges)},
+     TEXT(service_ranges)},
     {"--service-node-port-range", "FIRST-LAST", "where node ports are given from; 30000-32767",
-     FOR_STANDALONE, TEXT(node_port_range)},
+     TEXT(node_port_range)},
     {"--dry-run", NULL,
-     "print the nftables table that the folder makes (=forwarding: the decisions), and end", FOR_STANDALONE,
+     "print the nftables table that the folder makes (=forwarding: the decisions), and end",
      CUSTOM(take_dry_run)},
-    {"--v", "LEVEL", "log more: 2 and above tell of every turn", FOR_BOTH, CUSTOM(take_verbosity)},
-    {"--help", NULL, "this text", FOR_BOTH, BOOL(options.shows_help)},
+    {"--v", "LEVEL", "log more: 2 and above tell of every turn", CUSTOM(take_verbosity)},
+    {"--help", NULL, "this text", BOOL(options.shows_help)},
 };
 
-static bool is_known_to(const struct flag *flag, enum role role)
+void options_usage(void)
 {
-    return flag->roles == FOR_BOTH || (flag->roles == FOR_PROXY) == (role == ROLE_PROXY);
-}
-
-void options_usage(enum role role)
-{
-    printf(role == ROLE_PROXY
-               ? "Usage: fairlead proxy [--kubeconfig FILE] [FLAG...]\n\n"
-               : "Usage: fairlead standalone [--manifests DIR] [--api [ADDRESS:]PORT] [FLAG...]\n\n");
+    printf("Usage: fairlead standalone [--manifests DIR] [--api [ADDRESS:]PORT] [FLAG...]\n\n");
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        if (is_known_to(&flags[i], role))
-            printf("  %s%s%-*s %s\n", flags[i].name, flags[i].value_name ? " " : "",
-                   (int)(42 - strlen(flags[i].name) - (flags[i].value_name ? 1 : 0)),
-                   flags[i].value_name ? flags[i].value_name : "", flags[i].help);
+        printf("  %s%s%-*s %s\n", flags[i].name, flags[i].value_name ? " " : "",
+               (int)(42 - strlen(flags[i].name) - (flags[i].value_name ? 1 : 0)),
+               flags[i].value_name ? flags[i].value_name : "", flags[i].help);
 }
 
 static const struct flag *find_flag(const char *name, size_t len)
@@ -217,7 +195,7 @@ static int parse_flags(struct parser *parser, int argc, char *const *argv, struc
         const char *value = equals ? equals + 1 : NULL;
         if (argv[i][0] != '-')
             return err_set(err, EINVAL, "unknown argument \"%.64s\": only flags are expected here", argv[i]);
-        if (!flag || !is_known_to(flag, parser->options.role))
+        if (!flag)
             return err_set(err, EINVAL, "unknown flag %.64s", argv[i]);
         if (flag->type == FLAG_BOOL) {
             int code = store_bool(parser, flag, value, err);
@@ -430,20 +408,18 @@ static int finish(struct parser *parser, struct err *err)
         code = for_each_piece(parser, node_ports, take_node_port_cidr, "--nodeport-addresses", err);
     if (code == 0)
         code = finish_api(parser, err);
-    if (code == 0 && options->role == ROLE_STANDALONE && !options->manifests && !options->api_address_count)
+    if (code == 0 && !options->manifests && !options->api_address_count)
         code =
             err_set(err, EINVAL, "--manifests DIR is missing: the folder of YAML files to serve; or --api");
     return code;
 }
 
-int options_parse(enum role role, int argc, char *const *argv, struct arena *arena, struct options *ret,
-                  struct err *err)
+int options_parse(int argc, char *const *argv, struct arena *arena, struct options *ret, struct err *err)
 {
     struct parser parser = {
         .arena = arena,
         .is_api_tls = true,
-        .options = {.role = role,
-                    .proxy_mode = "nftables",
+        .options = {.proxy_mode = "nftables",
                     .control_socket = CONTROL_SOCKET_DEFAULT,
                     .sync_period_ms = 30000},
     };

@@ -3,8 +3,8 @@
 #include "base/arena.h"
 #include "forwarding/view.h"
 
-/* What the command line of `fairlead standalone` or `fairlead proxy` says, checked. Flags carry kube-proxy's
- * names where kube-proxy has them (cmd/kube-proxy/app/options.go). */
+/* What the daemon is told to do, checked: by the command line of `fairlead standalone`, whose flags carry kube-proxy's
+ * names where kube-proxy has them, or by kube-proxy's own flags and file (proxy.c). */
 
 /* Where objects come from: the stand-alone world, or a cluster's apiserver. */
 enum role { ROLE_STANDALONE, ROLE_PROXY };
@@ -16,7 +16,7 @@ enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_FORWARDING };
 
 struct options {
     enum role role;
-    const char *kubeconfig, *master; /* ROLE_PROXY; both NULL: in-cluster */
+    const char *kubeconfig, *master; /* ROLE_PROXY; both "": in-cluster */
     const char *manifests, *control_socket;
     const char *node_name; /* lower case; the host's name when not given */
     const char *proxy_mode;
@@ -47,9 +47,8 @@ struct options {
 
 /* Parses argv (without the program's and the command's names). Strings are borrowed from argv or lie in the
  * arena. -EINVAL and one sentence that names the flag. */
-int options_parse(enum role role, int argc, char *const *argv, struct arena *arena, struct options *ret,
-                  struct err *err);
+int options_parse(int argc, char *const *argv, struct arena *arena, struct options *ret, struct err *err);
 /* The flags with a line each. */
-void options_usage(enum role role);
+void options_usage(void);
 #define CONTROL_SOCKET_DEFAULT "/run/fairlead/control.sock"
 #define DATA_DIR_DEFAULT "/var/lib/fairlead"

@@ -20,7 +20,7 @@ static int parse(const char *const args[ARGS_MAX], struct arena *arena, struct o
         argv[argc] = (char *)args[argc - 2];
         argc++;
     }
-    return options_parse(ROLE_STANDALONE, argc, argv, arena, ret, err);
+    return options_parse(argc, argv, arena, ret, err);
 }
 
 static struct options parse_good(const char *const args[ARGS_MAX], struct arena *arena)
@@ -202,7 +202,7 @@ static int parse_alone(const char *const *args, struct arena *arena, struct opti
     int count = 0;
     while (args[count])
         count++;
-    return options_parse(ROLE_STANDALONE, count, (char *const *)args, arena, ret, err);
+    return options_parse(count, (char *const *)args, arena, ret, err);
 }
 
 static void without_api_there_is_no_registry(void **state)
@@ -293,9 +293,9 @@ static void help_needs_nothing_else(void **state)
     struct arena arena;
     char *const help[] = {"--help"}, *const dry[] = {"--dry-run"};
     arena_init(&arena);
-    assert_int_equal(options_parse(ROLE_STANDALONE, 1, help, &arena, &options, &err), 0);
+    assert_int_equal(options_parse(1, help, &arena, &options, &err), 0);
     assert_true(options.shows_help);
-    assert_int_equal(options_parse(ROLE_STANDALONE, 1, dry, &arena, &options, &err), -EINVAL);
+    assert_int_equal(options_parse(1, dry, &arena, &options, &err), -EINVAL);
     assert_non_null(strstr(err.text, "--manifests DIR is missing"));
     arena_done(&arena);
 }

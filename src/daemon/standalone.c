@@ -531,48 +531,44 @@ static int dry_run(struct standalone *standalone, struct err *err)
     return 0;
 }
 
-static int run(enum role role, int argc, char *const *argv)
+int node_run(const struct options *options)
 {
-    struct standalone standalone = {0};
-    struct arena arena;
+    struct standalone standalone = {.options = *options};
     struct err err;
-    arena_init(&arena);
-    if (options_parse(role, argc, argv, &arena, &standalone.options, &err) < 0) {
-        fprintf(stderr, "fairlead %s: %s\n", role == ROLE_PROXY ? "proxy" : "standalone", err.text);
-        arena_done(&arena);
-        return 2;
-    }
-    if (standalone.options.shows_help) {
-        options_usage(role);
-        arena_done(&arena);
-        return 0;
-    }
-    log_set_level(standalone.options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    log_set_level(options->verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     standalone.store = store_new();
     metrics_init(&standalone.metrics);
     standalone.started_ns = web_now().wall_ns;
-    health_init(&standalone.health, standalone.options.sync_period_ms);
+    health_init(&standalone.health, options->sync_period_ms);
     int code = init_handles(&standalone, &err);
     if (code == 0)
-        code = standalone.options.dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
+        code = options->dry_run ? dry_run(&standalone, &err) : open_all(&standalone, &err);
     if (code < 0) {
         log_error("%s", err.text);
         standalone.exit_status = 1;
-    } else if (!standalone.options.dry_run) {
+    } else if (!options->dry_run) {
         while (!standalone.is_ending)
             uv_run(&standalone.loop, UV_RUN_DEFAULT);
     }
     close_all(&standalone);
-    arena_done(&arena);
     return standalone.exit_status;
 }
 
 int standalone_main(int argc, char *const *argv)
 {
-    return run(ROLE_STANDALONE, argc, argv);
-}
-
-int proxy_main(int argc, char *const *argv)
-{
-    return run(ROLE_PROXY, argc, argv);
+    struct options options;
+    struct arena arena;
+    struct err err;
+    int status = 0;
+    arena_init(&arena);
+    if (options_parse(argc, argv, &arena, &options, &err) < 0) {
+        fprintf(stderr, "fairlead standalone: %s\n", err.text);
+        status = 2;
+    } else if (options.shows_help) {
+        options_usage();
+    } else {
+        status = node_run(&options);
+    }
+    arena_done(&arena);
+    return status;
 }
