@@ -22,15 +22,16 @@ struct api_field {
     const char *const *key_defaults; /* beside keys: what an absent key field counts as, JSON text, or NULL */
     const char *merge_key; /* strategic merge patch: the field that identifies an item; "" for a list
                               of scalars that is merged; NULL for a list that is replaced */
-    const char *const *values; /* strings: the only ones that may stand here, sorted, ends in NULL; NULL: any */
-    bool retains_keys;     /* strategic merge patch: $retainKeys */
-    bool is_atomic;        /* structs and maps owned as one */
-    bool is_required;      /* in OpenAPI */
-    bool is_always;        /* written even when empty, as Go writes what is no pointer and lacks
-                              omitempty: {}, "", 0, false; null for lists, maps and times */
-    bool is_null;          /* written as null when it is not there */
-    bool is_pointer;       /* scalars: a zero that was given is written (a pointer in Go); the zero
-                              of any other is as absent */
+    const char *const
+        *values;       /* strings: the only ones that may stand here, sorted, ends in NULL; NULL: any */
+    bool retains_keys; /* strategic merge patch: $retainKeys */
+    bool is_atomic;    /* structs and maps owned as one */
+    bool is_required;  /* in OpenAPI */
+    bool is_always;    /* written even when empty, as Go writes what is no pointer and lacks
+                          omitempty: {}, "", 0, false; null for lists, maps and times */
+    bool is_null;      /* written as null when it is not there */
+    bool is_pointer;   /* scalars: a zero that was given is written (a pointer in Go); the zero
+                          of any other is as absent */
     enum api_shape shape;
     const struct api_type *type; /* messages: of the struct, of a list's items, of a map's entries */
     const char *quoted;          /* "\"port\":" */

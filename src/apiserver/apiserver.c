@@ -249,7 +249,8 @@ static void begin_batch(struct exchange *exchange)
     registry_begin(exchange->server->world->registry);
 }
 
-/* One write to the disk for all. When it fails all are there again, and so is what the Services among them hold. */
+/* One write to the disk for all. When it fails all are there again, and so is what the Services among them
+ * hold. */
 static void end_batch(struct exchange *exchange, const struct registry_object *const *list, size_t count)
 {
     const struct world *world = exchange->server->world;
@@ -257,7 +258,8 @@ static void end_batch(struct exchange *exchange, const struct registry_object *c
     if (registry_commit(world->registry, &err) == 0)
         return;
     for (size_t i = 0; i < count && exchange->target.resource->kind == API_SERVICE; i++)
-        services_adopt((const Core__Service *)registry_decode(list[i], &exchange->arena), world->allocator, NULL);
+        services_adopt((const Core__Service *)registry_decode(list[i], &exchange->arena), world->allocator,
+                       NULL);
     status_generic(&exchange->outcome.status, 500, "InternalError",
                    arena_printf(&exchange->arena, "Internal error occurred: %s", err.text));
 }

@@ -33,7 +33,8 @@ struct tokens {
     ino_t inode;
 };
 
-struct tokens *tokens_new(const char *path, void (*report)(void *context, const char *sentence), void *context)
+struct tokens *tokens_new(const char *path, void (*report)(void *context, const char *sentence),
+                          void *context)
 {
     struct tokens *tokens = xcalloc(1, sizeof(*tokens));
     tokens->path = xstrdup(path);

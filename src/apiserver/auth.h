@@ -21,9 +21,10 @@ struct user {
 /* The tokens of a file, in kube-apiserver's static token form: TOKEN,USER,UID[,"GROUP,GROUP"] a line; '#'
  * begins a comment. Read again whenever it changed. */
 struct tokens;
-/* The file may be missing: then there are no tokens. One that cannot be read is reported, and none is good. Holds a copy of
- * path; report may be NULL. */
-struct tokens *tokens_new(const char *path, void (*report)(void *context, const char *sentence), void *context);
+/* The file may be missing: then there are no tokens. One that cannot be read is reported, and none is good.
+ * Holds a copy of path; report may be NULL. */
+struct tokens *tokens_new(const char *path, void (*report)(void *context, const char *sentence),
+                          void *context);
 void tokens_free(struct tokens *tokens);
 /* Takes constant time for tokens of equal length. Strings are borrowed until the next call; false: unknown.
  */

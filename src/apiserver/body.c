@@ -167,10 +167,11 @@ bool body_patch(struct write *write, enum patch_type type, const struct text *bo
 static bool check_options_type(struct write *write, const char *version, const char *kind)
 {
     if (*kind && strcmp(kind, "DeleteOptions") != 0)
-        return refuse(write, arena_printf(write->arena,
-                                          "%s in version \"%s\" cannot be handled as a DeleteOptions: no kind "
-                                          "\"%s\" is expected in the body of a delete",
-                                          kind, version, kind));
+        return refuse(write,
+                      arena_printf(write->arena,
+                                   "%s in version \"%s\" cannot be handled as a DeleteOptions: no kind "
+                                   "\"%s\" is expected in the body of a delete",
+                                   kind, version, kind));
     return true;
 }
 
@@ -180,7 +181,9 @@ static Meta__DeleteOptions *options_from_tree(struct write *write, json_t *tree)
     const char *version = json_string_value(json_object_get(tree, "apiVersion"));
     const char *kind = json_string_value(json_object_get(tree, "kind"));
     if (!json_is_object(tree)) {
-        refuse(write, "the object provided is unrecognized (must be of type DeleteOptions): the body is not an object");
+        refuse(
+            write,
+            "the object provided is unrecognized (must be of type DeleteOptions): the body is not an object");
         return NULL;
     }
     if (!check_options_type(write, version ? version : "", kind ? kind : ""))
@@ -189,7 +192,8 @@ static Meta__DeleteOptions *options_from_tree(struct write *write, json_t *tree)
     const char *fault = result.upstream ? result.upstream : result.refusal;
     if (fault)
         refuse(write, arena_printf(write->arena,
-                                   "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: %s", fault));
+                                   "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: %s",
+                                   fault));
     return (Meta__DeleteOptions *)result.message;
 }
 
@@ -201,8 +205,8 @@ static Meta__DeleteOptions *options_from_protobuf(struct write *write, const str
     if (wire_protobuf_open(text_str(body), body->len, write->arena, &envelope, &err) == 0) {
         if (!check_options_type(write, envelope.api_version, envelope.kind))
             return NULL;
-        options = (Meta__DeleteOptions *)wire_unpack(&meta__delete_options__descriptor, envelope.raw, envelope.len,
-                                                     write->arena, &err);
+        options = (Meta__DeleteOptions *)wire_unpack(&meta__delete_options__descriptor, envelope.raw,
+                                                     envelope.len, write->arena, &err);
     }
     if (!options)
         refuse(write, arena_strdup(write->arena, err.text));

@@ -157,7 +157,8 @@ static void note_dependent(struct collector *collector, const char *uid, const s
 static void owner_free(struct collector *collector, struct owner *owner);
 
 /* object names uid no longer. */
-static void forget_dependent(struct collector *collector, const char *uid, const struct registry_object *object)
+static void forget_dependent(struct collector *collector, const char *uid,
+                             const struct registry_object *object)
 {
     struct owner *owner;
     HASH_FIND_STR(collector->owners, uid, owner);
@@ -386,7 +387,7 @@ static bool empty_kind(struct collector *collector, enum api_kind kind, const ch
     if (registry_list(collector->world->registry, &query, 0, &list, &count, &remaining) < 0)
         return false;
     arena_init(&arena);
-    for (size_t i = 0; i < count && *left > 0; i++) {
+    for (size_t i = 0; i<count && * left> 0; i++) {
         const struct place there = {list[i]->kind, (char *)list[i]->namespace_, (char *)list[i]->name};
         if (!api_metadata(registry_decode(list[i], &arena))->deletiontimestamp) {
             remove_object(collector, &there, -1, &arena);
@@ -405,15 +406,16 @@ static void remove_namespace(struct collector *collector, const struct place *pl
     const struct write_options options = {.manager = "fairlead"};
     struct outcome outcome = {0};
     struct write write = {collector->world, &target, &options, arena, &outcome, false};
-    const struct registry_object *object = registry_get(collector->world->registry, API_NAMESPACE, "", place->name);
+    const struct registry_object *object =
+        registry_get(collector->world->registry, API_NAMESPACE, "", place->name);
     if (object)
         write_remove(&write, registry_ref(object));
     registry_unref(object);
     complain(collector, &outcome, place);
 }
 
-/* Everything in a terminating namespace goes, some at a time; when nothing is left, and nobody holds it, the namespace
- * itself. */
+/* Everything in a terminating namespace goes, some at a time; when nothing is left, and nobody holds it, the
+ * namespace itself. */
 static void empty_namespace(struct collector *collector, const struct place *place,
                             const Meta__ObjectMeta *metadata, struct arena *arena)
 {
@@ -446,7 +448,8 @@ static void judge(struct collector *collector, const struct place *place, struct
 
 static void arm(struct collector *collector);
 
-/* The object as it is now decides: it may be another one of the same name. Returns whether that is settled. */
+/* The object as it is now decides: it may be another one of the same name. Returns whether that is settled.
+ */
 static bool expire(struct collector *collector, const struct expiry *expiry, int64_t now, struct arena *arena)
 {
     const struct place *place = &expiry->place;
@@ -465,8 +468,7 @@ static void on_timer(uv_timer_t *timer)
     int left = REMOVALS_PER_TURN;
     arena_init(&arena);
     collector->next_expiry = INT64_MAX;
-    HASH_ITER(hh, collector->expiries, expiry, next)
-    {
+    HASH_ITER (hh, collector->expiries, expiry, next) {
         if (expiry->at <= now && left > 0) {
             left--;
             if (expire(collector, expiry, now, &arena)) {

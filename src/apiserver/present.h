@@ -27,8 +27,8 @@ struct list_metadata {
 void present_list(const struct presentation *how, const struct registry_object *const *list, size_t count,
                   const struct list_metadata *metadata, struct text *ret);
 
-/* One frame of a watch. type is "ADDED" and so on; of message and object one may be NULL. has_columns: a table's column
- * definitions go with it. */
+/* One frame of a watch. type is "ADDED" and so on; of message and object one may be NULL. has_columns: a
+ * table's column definitions go with it. */
 void present_event(const struct presentation *how, const char *type, const ProtobufCMessage *message,
                    const struct registry_object *object, bool has_columns, struct text *ret);
 /* "initial-events-end" annotates the bookmark that ends the initial events (KEP-3157). */

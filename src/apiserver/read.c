@@ -176,8 +176,8 @@ bool read_is_reached(const struct registry *registry, uint64_t revision, struct 
     if (revision <= current)
         return true;
     status_generic(ret_status, 504, "Timeout",
-                   arena_printf(arena, "Timeout: Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
-                                current));
+                   arena_printf(arena, "Timeout: Too large resource version: %" PRIu64 ", current: %" PRIu64,
+                                revision, current));
     ret_status->causes = &cause;
     ret_status->cause_count = 1;
     ret_status->retry_after_seconds = 1;

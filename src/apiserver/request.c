@@ -347,8 +347,8 @@ bool query_check_write(struct query *query, enum verb verb, struct arena *arena,
     for (const char *at = query->field_manager; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7f) {
             fault_invalid(&faults, path_field(NULL, "fieldManager"), query->field_manager,
-                          arena_printf(arena, "invalid character U+%04X (at position %zu)", (unsigned char)*at,
-                                       (size_t)(at - query->field_manager)));
+                          arena_printf(arena, "invalid character U+%04X (at position %zu)",
+                                       (unsigned char)*at, (size_t)(at - query->field_manager)));
             break;
         }
     if (strlen(query->field_manager) > FIELD_MANAGER_MAX)

@@ -24,7 +24,7 @@ struct world {
 struct write_options {
     const char *manager;
     bool is_dry_run;
-    bool is_forced; /* apply: take conflicts over */
+    bool is_forced;      /* apply: take conflicts over */
     bool keeps_metadata; /* a status write changes nothing but the status: for nodes, about themselves */
     enum field_validation field_validation;
 };

@@ -196,10 +196,11 @@ static void apply_decoded(struct write *write, const struct registry_object *bef
     if (before)
         write_update(write, before, next);
     else if (*uid)
-        write_refuse_conflict(write, arena_printf(write->arena,
-                                                  "uid mismatch: the provided object specified uid %s, and no "
-                                                  "existing object was found",
-                                                  uid));
+        write_refuse_conflict(write,
+                              arena_printf(write->arena,
+                                           "uid mismatch: the provided object specified uid %s, and no "
+                                           "existing object was found",
+                                           uid));
     else
         write_create(write, next);
 }

@@ -84,7 +84,8 @@ static void add_shared(struct watch *watch, struct registry_event *event, struct
     text_add_bytes(out, frame->data, frame->len);
 }
 
-/* An object that leaves the selection is DELETED for this watcher: its last selected state, at the event's revision. */
+/* An object that leaves the selection is DELETED for this watcher: its last selected state, at the event's
+ * revision. */
 static void add_departure(struct watch *watch, const struct registry_event *event, struct text *out)
 {
     struct arena arena;

@@ -368,8 +368,9 @@ static bool check_version(struct write *write, const struct registry_object *bef
     if (strcmp(given, current) == 0)
         return true;
     if (given[strspn(given, "0123456789")])
-        return write_refuse(write, 500, "",
-                            arena_printf(write->arena, "strconv.ParseUint: parsing \"%.64s\": invalid syntax", given));
+        return write_refuse(
+            write, 500, "",
+            arena_printf(write->arena, "strconv.ParseUint: parsing \"%.64s\": invalid syntax", given));
     status_conflict(&write->outcome->status, write->arena, &subject,
                     "the object has been modified; please apply your changes to the latest version and try "
                     "again");

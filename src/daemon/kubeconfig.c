@@ -111,7 +111,8 @@ int kubeconfig_write_admin(const char *path, const char *data_dir, const struct 
     if (is_plain) {
         text_printf(&text, "    token: %s\n", token);
     } else {
-        add_base64_line(&text, "client-certificate-data", pki->admin_certificate, strlen(pki->admin_certificate));
+        add_base64_line(&text, "client-certificate-data", pki->admin_certificate,
+                        strlen(pki->admin_certificate));
         add_base64_line(&text, "client-key-data", pki->admin_key, strlen(pki->admin_key));
     }
     code = write_where_different(path, &text, err);

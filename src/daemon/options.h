@@ -3,8 +3,8 @@
 #include "base/arena.h"
 #include "forwarding/view.h"
 
-/* What the daemon is told to do, checked: by the command line of `fairlead standalone`, whose flags carry kube-proxy's
- * names where kube-proxy has them, or by kube-proxy's own flags and file (proxy.c). */
+/* What the daemon is told to do, checked: by the command line of `fairlead standalone`, whose flags carry
+ * kube-proxy's names where kube-proxy has them, or by kube-proxy's own flags and file (proxy.c). */
 
 /* Where objects come from: the stand-alone world, or a cluster's apiserver. */
 enum role { ROLE_STANDALONE, ROLE_PROXY };

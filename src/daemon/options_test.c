@@ -168,11 +168,13 @@ static void mistakes_are_told(void **state)
         {{"--api=6443", "--dry-run"}, "--dry-run is for a folder alone"},
         {{"--data-dir=/d", "--dry-run"}, "--dry-run is for a folder alone"},
         {{"--service-cluster-ip-range=10.96.0.0"}, "--service-cluster-ip-range: "},
-        {{"--service-cluster-ip-range=10.96.0.0/30"}, "\"10.96.0.0/30\" is too small for a range of cluster IPs"},
+        {{"--service-cluster-ip-range=10.96.0.0/30"},
+         "\"10.96.0.0/30\" is too small for a range of cluster IPs"},
         {{"--service-cluster-ip-range=fd00::/126"}, "\"fd00::/126\" is too small for a range of cluster IPs"},
         {{"--service-cluster-ip-range=fd00::/63"}, "\"fd00::/63\" is too large for a range of cluster IPs"},
         {{"--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"}, "only one CIDR of each family"},
-        {{"--service-cluster-ip-range=10.0.0.0/16,fd00::/108,10.1.0.0/16"}, "at most one CIDR of each family"},
+        {{"--service-cluster-ip-range=10.0.0.0/16,fd00::/108,10.1.0.0/16"},
+         "at most one CIDR of each family"},
         {{"--service-node-port-range=30000"}, "--service-node-port-range: \"30000\" is not FIRST-LAST"},
         {{"--service-node-port-range=-1"}, "--service-node-port-range: "},
         {{"--service-node-port-range=0-10"}, "--service-node-port-range: "},
@@ -229,12 +231,8 @@ static void api_addresses_may_be_short(void **state)
     static const struct {
         const char *value, *wanted;
     } cases[] = {
-        {"6443", "127.0.0.1:6443"},
-        {":7443", "127.0.0.1:7443"},
-        {"192.0.2.1", "192.0.2.1:6443"},
-        {"192.0.2.1:7443", "192.0.2.1:7443"},
-        {"::1", "[::1]:6443"},
-        {"[::1]:7443", "[::1]:7443"},
+        {"6443", "127.0.0.1:6443"},           {":7443", "127.0.0.1:7443"}, {"192.0.2.1", "192.0.2.1:6443"},
+        {"192.0.2.1:7443", "192.0.2.1:7443"}, {"::1", "[::1]:6443"},       {"[::1]:7443", "[::1]:7443"},
         {"0.0.0.0:6443", "0.0.0.0:6443"},
     };
     struct arena arena;

@@ -40,7 +40,8 @@ struct standalone {
     int exit_status;
 };
 
-/* Serves until it is told to end; returns the exit status. options and what they point to outlive the call. */
+/* Serves until it is told to end; returns the exit status. options and what they point to outlive the call.
+ */
 int node_run(const struct options *options);
 
 /* What the walk's own source has: the registry where there is one, else the folder. */

@@ -96,7 +96,7 @@ struct registry_event {
     const struct registry_object *object;
     const struct registry_object *previous; /* NULL for ADDED */
     /* Of the one reader that wants to keep what it made of the event: see registry_set_cache_free. */
-    size_t cache_bytes;                     /* see registry_note_cache */
+    size_t cache_bytes; /* see registry_note_cache */
     void *cache;
 };
 /* Pulls: the first event after *cursor (a revision) of the kind, *cursor moves to it, or to the present when
@@ -104,7 +104,8 @@ struct registry_event {
  * history. */
 int registry_next(struct registry *registry, uint64_t *cursor, enum api_kind kind,
                   struct registry_event **ret);
-/* event->cache has become so much larger: it counts in the bound of the history, which is kept at the next write. */
+/* event->cache has become so much larger: it counts in the bound of the history, which is kept at the next
+ * write. */
 void registry_note_cache(struct registry *registry, struct registry_event *event, size_t bytes);
 void registry_set_cache_free(struct registry *registry, void (*free_cache)(void *cache));
 

@@ -108,8 +108,8 @@ struct http_limits {
      * are up to twice as large. A request that would go beyond is answered with 429 and Retry-After: 1. 0: no
      * such cap. */
     size_t bodies_total_max;
-    /* Answers not yet taken by their clients, over all connections, streams aside. A request that finds more of them
-     * is answered with 429 and Retry-After: 1. 0: no such cap. */
+    /* Answers not yet taken by their clients, over all connections, streams aside. A request that finds more
+     * of them is answered with 429 and Retry-After: 1. 0: no such cap. */
     size_t answers_total_max;
 };
 #define HTTP_LIMITS_DEFAULT                                                                                  \

@@ -23,7 +23,7 @@ struct http_connection {
     struct text uri;       /* raw, of the request in hand */
     struct text body;
     size_t body_reserved; /* our share of http_server.bodies_reserved */
-    size_t answer_bytes; /* of the answer in hand */
+    size_t answer_bytes;  /* of the answer in hand */
     bool is_refused;      /* with bytes on their way that nobody will read */
     bool is_peer_known;
     struct http_peer peer;
