@@ -194,7 +194,7 @@ void validate_namespace(struct faults *faults, const Core__Namespace *namespace)
     for (size_t i = 0; i < namespace->spec->n_finalizers; i++) {
         const char *name = namespace->spec->finalizers[i];
         check_qualified_name(faults, path, name);
-        validate_finalizer(faults, path_index(path, i), name);
+        validate_finalizer(faults, path, name);
     }
 }
 

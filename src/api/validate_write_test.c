@@ -281,7 +281,7 @@ static void test_cluster_kinds(void **state)
     check_changes(API_NAMESPACE, "{" CLUSTER_META "}, status: {%s}}", true, phases, ARRAY_LEN(phases));
     test_create(
         API_NAMESPACE, "{metadata: {name: a}, spec: {finalizers: [b]}}",
-        "spec.finalizers[0]: Invalid value: \"b\": name is neither a standard finalizer name nor is it fully "
+        "spec.finalizers: Invalid value: \"b\": name is neither a standard finalizer name nor is it fully "
         "qualified");
     static const struct change ranges[] = {
         {"[10.0.0.0/24]", "[10.0.0.0/24]", NULL},
