@@ -10,7 +10,13 @@
 
 void health_init(struct health *health, int64_t sync_period_ms)
 {
-    *health = (struct health){.timeout_ns = 2 * sync_period_ms * NS_PER_MS, .is_node_eligible = true};
+    *health = (struct health){.is_node_eligible = true};
+    health_set_period(health, sync_period_ms);
+}
+
+void health_set_period(struct health *health, int64_t sync_period_ms)
+{
+    health->timeout_ns = 2 * sync_period_ms * NS_PER_MS;
 }
 
 void health_queued(struct health *health, enum family family, struct health_time now)

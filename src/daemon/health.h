@@ -33,6 +33,8 @@ enum health_page { HEALTH_PAGE_HEALTHZ, HEALTH_PAGE_LIVEZ };
 
 /* An eligible node, nothing pending, no family known yet. The timeout is twice the sync period. */
 void health_init(struct health *health, int64_t sync_period_ms);
+/* Another sync period, all else stays. */
+void health_set_period(struct health *health, int64_t sync_period_ms);
 /* A change waits. Later ones do not move the stamp of the oldest. */
 void health_queued(struct health *health, enum family family, struct health_time now);
 /* A sync took in all that waited; also called once when the walk starts, so that the family appears. */

@@ -109,7 +109,10 @@ void node_build(const struct options *options, struct store *store,
 {
     const struct node *node = store_node_find(store, options->node_name);
     struct node_facts *facts = ret;
-    *facts = (struct node_facts){.is_eligible = !node || !node->is_leaving};
+    /* A cluster's node that nobody knows gets no traffic (KEP-3836); without a cluster nobody need describe
+     * it.
+     */
+    *facts = (struct node_facts){.is_eligible = node ? !node->is_leaving : options->role != ROLE_PROXY};
     struct node_view *view = &facts->view;
     view->name = intern_id(store->names, options->node_name);
     view->zone = node ? node->zone : 0;

@@ -152,6 +152,43 @@ static void service_cidrs_are_gathered_without_overlaps(void **state)
     arena_done(&arena);
 }
 
+/* KEP-3836: a load balancer keeps away from a node that is about to go, or that its cluster does not know. */
+static void a_node_is_eligible_while_its_cluster_means_to_keep_it(void **state)
+{
+    static const struct {
+        enum role role;
+        const char *objects;
+        bool is_eligible;
+    } cases[] = {
+        {ROLE_PROXY, NODE_OBJECT, true},
+        {ROLE_PROXY, TEST_NODE("other", "", "", ""), false},
+        {ROLE_PROXY,
+         TEST_NODE("here", "", "taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]", ""),
+         false},
+        {ROLE_PROXY, TEST_NODE("here", "", "taints: [{key: other, effect: NoSchedule}]", ""), true},
+        {ROLE_STANDALONE, "", true},
+        {ROLE_STANDALONE,
+         TEST_NODE("here", "", "taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]", ""),
+         false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct interface_addresses interfaces = {0};
+        struct options options;
+        struct node_facts facts;
+        struct arena arena;
+        arena_init(&arena);
+        parse("", &arena, &options);
+        options.role = cases[i].role;
+        struct store *store = test_store(cases[i].objects);
+        node_build(&options, store, &interfaces, &facts);
+        if (facts.is_eligible != cases[i].is_eligible)
+            fail_msg("row %zu: eligible %d", i, facts.is_eligible);
+        node_done(&facts);
+        store_free(store);
+        arena_done(&arena);
+    }
+}
+
 /* Each edit is one that changes what some entry or the table's rules come out as, but for the last ones. */
 static void changes_that_matter_are_seen(void **state)
 {
@@ -234,6 +271,7 @@ int main(void)
         cmocka_unit_test(addresses_come_from_flags_object_and_interfaces),
         cmocka_unit_test(the_local_detector_takes_the_nodes_own_ranges),
         cmocka_unit_test(service_cidrs_are_gathered_without_overlaps),
+        cmocka_unit_test(a_node_is_eligible_while_its_cluster_means_to_keep_it),
         cmocka_unit_test(changes_that_matter_are_seen),
         cmocka_unit_test(a_node_that_leaves_is_not_eligible),
     };

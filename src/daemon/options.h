@@ -7,6 +7,9 @@
  * kube-proxy's names where kube-proxy has them, or by kube-proxy's own flags and file (proxy.c). */
 
 /* Where objects come from: the stand-alone world, or a cluster's apiserver. */
+struct proxy_config;
+struct reloader;
+
 enum role { ROLE_STANDALONE, ROLE_PROXY };
 
 /* What --dry-run prints instead of serving. */
@@ -16,7 +19,10 @@ enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_FORWARDING };
 
 struct options {
     enum role role;
-    const char *kubeconfig, *master; /* ROLE_PROXY; both "": in-cluster */
+    /* ROLE_PROXY; kubeconfig and master both "": in-cluster. */
+    const struct proxy_config *proxy_config; /* where all the rest comes from */
+    const struct reloader *reloader;         /* NULL: nothing is read again */
+    const char *kubeconfig, *master;
     const char *manifests, *control_socket;
     const char *node_name; /* lower case; the host's name when not given */
     const char *proxy_mode;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "config/difference.h"
 #include "config/proxy_options.h"
+#include "config/read.h"
 #include "daemon/commands.h"
-#include "daemon/standalone.h"
+#include "daemon/daemon.h"
 #include "sys/read_file.h"
 #include "sys/write_file.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,8 +18,22 @@
 /* The role `fairlead proxy`: kube-proxy's flags and configuration file, turned into what the daemon is told
  * to do. */
 
-#define CONFIG_FILE_MAX ((size_t)3 << 20)
-#define NS_PER_MS 1000000
+/* One reading of flags and file. */
+struct reading {
+    struct arena arena;
+    struct proxy_config config;
+    struct options options;
+};
+
+struct proxy_role {
+    struct proxy_options flags;
+    const char *control_socket;
+    struct reloader reloader;
+    char *file; /* as it was read last, good or bad; NULL: none */
+    size_t file_len;
+    struct reading readings[2];
+    unsigned current; /* the reading in force */
+};
 
 static const char usage_text[] =
     "Usage: fairlead proxy [FLAG...]\n\n"
@@ -97,15 +114,17 @@ static void take_node_ports(const struct proxy_config *config, struct arena *are
     ret->node_port_cidr_count = 2;
 }
 
-static struct options daemon_options(const struct proxy_config *config, const struct proxy_options *flags,
-                                     const char *control_socket, struct arena *arena)
+static struct options daemon_options(const struct proxy_role *role, const struct proxy_config *config,
+                                     struct arena *arena)
 {
     const struct proxy_settings *settings = config->settings;
     struct options options = {
         .role = ROLE_PROXY,
+        .proxy_config = config,
+        .reloader = *role->flags.config_file ? &role->reloader : NULL,
         .kubeconfig = settings->kubeconfig,
-        .master = flags->master,
-        .control_socket = control_socket,
+        .master = role->flags.master,
+        .control_socket = role->control_socket,
         .node_name = node_name(settings->hostname_override, arena),
         .proxy_mode = "nftables",
         .masquerade_all = config->masquerades_all,
@@ -138,71 +157,150 @@ static int write_config(const struct proxy_config *config, const char *path)
     return code < 0;
 }
 
-static void warn(const char *const *warnings, size_t count)
+/* Flags and file to one configuration. Returns NULL, or what is wrong: in the reading's arena, as the rest.
+ */
+static const char *read_config(const struct proxy_role *role, struct reading *ret)
 {
-    for (size_t i = 0; i < count; i++)
-        log_warning("%s", warnings[i]);
+    struct proxy_report report = {0};
+    arena_reset(&ret->arena);
+    bool is_good =
+        proxy_options_resolve(&role->flags, role->file, role->file_len, &ret->arena, &ret->config, &report);
+    for (size_t i = 0; i < report.warning_count; i++)
+        log_warning("%s", report.warnings[i]);
+    if (!is_good)
+        return report.refusal;
+    ret->options = daemon_options(role, &ret->config, &ret->arena);
+    return NULL;
 }
 
-/* What remains to be done once flags and file are one configuration. */
-static int serve(const struct proxy_config *config, const struct proxy_options *flags,
-                 const char *control_socket, struct arena *arena)
+/* Takes the file's bytes in; false where they are those that were read before. */
+static int read_file(struct proxy_role *role, bool *ret_is_new, struct err *err)
 {
-    if (*flags->write_config_to)
-        return write_config(config, flags->write_config_to);
-    if (flags->is_init_only) {
+    char *file = NULL;
+    size_t len = 0;
+    int code = read_file_whole(role->flags.config_file, PROXY_CONFIG_MAX, &file, &len, err);
+    if (code < 0)
+        return code;
+    *ret_is_new = !role->file || len != role->file_len || memcmp(file, role->file, len) != 0;
+    free(role->file);
+    role->file = file;
+    role->file_len = len;
+    return 0;
+}
+
+/* --- reading it again --- */
+
+/* What is opened once, at the start: a change of these begins anew. All else is looked at each turn. */
+static const char *const opened_fields[] = {
+    "bindAddressHardFail",         "clientConnection", "enableProfiling",    "featureGates",
+    "healthzBindAddress",          "hostnameOverride", "metricsBindAddress", "mode",
+    "showHiddenMetricsForVersion",
+};
+
+struct differences {
+    struct text *names;
+    enum reload_effect effect;
+};
+
+static void on_difference(void *context, const char *field)
+{
+    struct differences *differences = context;
+    text_printf(differences->names, "%s%s", differences->effect == RELOAD_NOTHING ? "" : ", ", field);
+    if (differences->effect == RELOAD_NOTHING)
+        differences->effect = RELOAD_IN_PLACE;
+    for (size_t i = 0; i < ARRAY_LEN(opened_fields); i++)
+        if (strcmp(opened_fields[i], field) == 0)
+            differences->effect = RELOAD_ANEW;
+}
+
+static const char *read_again(void *context, struct options *ret, enum reload_effect *ret_effect,
+                              struct text *ret_names)
+{
+    struct proxy_role *role = context;
+    const struct reading *current = &role->readings[role->current];
+    struct reading *next = &role->readings[!role->current];
+    struct differences differences = {ret_names, RELOAD_NOTHING};
+    bool is_new = false;
+    struct err err;
+    if (read_file(role, &is_new, &err) < 0) {
+        arena_reset(&next->arena);
+        return arena_strdup(&next->arena, err.text);
+    }
+    const char *refusal = is_new ? read_config(role, next) : NULL;
+    if (!is_new || refusal)
+        return refusal;
+    config_difference(&current->config, &next->config, on_difference, &differences);
+    *ret_effect = differences.effect;
+    *ret = next->options;
+    if (differences.effect != RELOAD_NOTHING)
+        role->current = !role->current;
+    return NULL;
+}
+
+/* --- the role --- */
+
+static int serve(struct proxy_role *role)
+{
+    const struct proxy_config *config = &role->readings[role->current].config;
+    int status;
+    if (*role->flags.write_config_to)
+        return write_config(config, role->flags.write_config_to);
+    if (role->flags.is_init_only) {
         log_info("--init-only: there is nothing that has to be set up beforehand");
         return 0;
     }
     if (config->mode != PROXY_MODE_NFTABLES)
         log_warning("mode \"%s\" is not in this version: nftables serves instead", config->settings->mode);
-    const struct options options = daemon_options(config, flags, control_socket, arena);
-    return node_run(&options);
+    do
+        status = daemon_run(&role->readings[role->current].options);
+    while (status == DAEMON_ANEW);
+    return status;
 }
 
-static int configure(const struct proxy_options *flags, const char *control_socket, struct arena *arena)
+static int configure_and_serve(struct proxy_role *role)
 {
-    struct proxy_config config;
-    struct proxy_report report = {0};
     struct err err;
-    cleanup_free char *file = NULL;
-    size_t len = 0;
-    if (*flags->config_file && read_file_whole(flags->config_file, CONFIG_FILE_MAX, &file, &len, &err) < 0) {
+    bool is_new;
+    int status = 1;
+    role->reloader = (struct reloader){role->flags.config_file, role, read_again};
+    if (*role->flags.config_file && read_file(role, &is_new, &err) < 0) {
         fprintf(stderr, "fairlead proxy: %s\n", err.text);
         return 1;
     }
-    bool is_good = proxy_options_resolve(flags, file, len, arena, &config, &report);
-    warn(flags->warnings, flags->warning_count);
-    warn(report.warnings, report.warning_count);
-    if (!is_good) {
-        fprintf(stderr, "fairlead proxy: %s\n", report.refusal);
-        return 1;
-    }
-    return serve(&config, flags, control_socket, arena);
+    arena_init(&role->readings[0].arena);
+    arena_init(&role->readings[1].arena);
+    const char *refusal = read_config(role, &role->readings[0]);
+    if (refusal)
+        fprintf(stderr, "fairlead proxy: %s\n", refusal);
+    else
+        status = serve(role);
+    arena_done(&role->readings[0].arena);
+    arena_done(&role->readings[1].arena);
+    free(role->file);
+    return status;
 }
 
 int proxy_main(int argc, char *const *argv)
 {
     struct arena arena;
     struct err err;
-    struct proxy_options flags;
-    const char *control_socket = CONTROL_SOCKET_DEFAULT;
+    struct proxy_role role = {.control_socket = CONTROL_SOCKET_DEFAULT};
     int status;
     arena_init(&arena);
     char **rest = arena_alloc(&arena, ((size_t)argc + 1) * sizeof(*rest));
-    argc = take_own_flags(argc, argv, rest, &control_socket);
-    if (proxy_options_parse(argc, rest, &arena, &flags, &err) < 0) {
+    argc = take_own_flags(argc, argv, rest, &role.control_socket);
+    if (proxy_options_parse(argc, rest, &arena, &role.flags, &err) < 0) {
         fprintf(stderr, "fairlead proxy: %s\n", err.text);
         status = 2;
-    } else if (flags.is_help) {
+    } else if (role.flags.is_help) {
         fputs(usage_text, stdout);
         status = 0;
-    } else if (*flags.version) {
+    } else if (*role.flags.version) {
         status = version_main(0, NULL);
-    } else if (flags.is_cleanup) {
+    } else if (role.flags.is_cleanup) {
         status = cleanup_main(0, NULL);
     } else {
-        status = configure(&flags, control_socket, &arena);
+        status = configure_and_serve(&role);
     }
     arena_done(&arena);
     return status;

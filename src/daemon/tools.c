@@ -1,39 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/cleanup.h"
-#include "daemon/standalone.h"
+#include "daemon/daemon.h"
+#include "daemon/sources.h"
 #include "forwarding/describe.h"
 #include "forwarding/explain.h"
 
 #include <errno.h>
 #include <string.h>
 
-typedef int tool_fn(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
-                    struct err *err);
+typedef int tool_fn(struct daemon *daemon, int argc, char *const *argv, struct text *reply, struct err *err);
 
-static int status(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
-                  struct err *err)
+static int status(struct daemon *daemon, int argc, char *const *argv, struct text *reply, struct err *err)
 {
     (void)argv;
-    const struct source_status *source = standalone_source_status(standalone);
-    const struct sync *sync = &standalone->sync;
+    const struct source_status *source = sources_status(daemon);
+    const struct sync *sync = &daemon->sync;
     if (argc > 0)
         return err_set(err, EINVAL, "status takes no arguments");
-    text_printf(reply, "node: %s\nzone: %s\nmode: %s\nmanifests: %s\n", standalone->options.node_name,
-                sync->node.view.zone ? intern_text(standalone->store->names, sync->node.view.zone) : "(none)",
-                standalone->dataplane->ops->name,
-                standalone->options.manifests ? standalone->options.manifests : "(none)");
-    if (standalone->cluster)
-        text_printf(reply, "apiserver: %s\n", cluster_server(standalone->cluster));
-    if (standalone->embedded.server)
-        text_printf(reply, "api: %s/admin.kubeconfig, %u watches\n", standalone->options.data_dir,
-                    apiserver_counters(standalone->embedded.server).watches);
+    text_printf(reply, "node: %s\nzone: %s\nmode: %s\nmanifests: %s\n", daemon->options.node_name,
+                sync->node.view.zone ? intern_text(daemon->store->names, sync->node.view.zone) : "(none)",
+                daemon->dataplane->ops->name,
+                daemon->options.manifests ? daemon->options.manifests : "(none)");
+    if (daemon->cluster)
+        text_printf(reply, "apiserver: %s\n", cluster_server(daemon->cluster));
+    if (daemon->embedded.server)
+        text_printf(reply, "api: %s/admin.kubeconfig, %u watches\n", daemon->options.data_dir,
+                    apiserver_counters(daemon->embedded.server).watches);
     text_printf(reply, "generation: %llu\nturn: %llu\n", (unsigned long long)source->generation,
                 (unsigned long long)sync->turns);
     for (int kind = 0; kind < API_KIND_COUNT; kind++)
         if (source->objects[kind])
             text_printf(reply, "objects %s: %u\n", api_kind_name((enum api_kind)kind), source->objects[kind]);
     text_printf(reply, "refused: %u\nconflicts: %u\n", source->refused, sync->claims.shadowed);
-    bool is_pending = !sync->is_programmed || sync->needs_load || standalone->store->dirty_count > 0;
+    bool is_pending = !sync->is_programmed || sync->needs_load || daemon->store->dirty_count > 0;
     text_printf(reply, "state: %s\n",
                 !sync->is_programmed ? "not programmed yet"
                 : sync->failures     ? "the kernel refused the last turn; trying again"
@@ -42,14 +41,14 @@ static int status(struct standalone *standalone, int argc, char *const *argv, st
     return is_pending ? err_set(err, EAGAIN, "not in sync") : 0;
 }
 
-static struct explain_world world_of(const struct standalone *standalone)
+static struct explain_world world_of(const struct daemon *daemon)
 {
-    const struct dataplane_node *node = &standalone->sync.node.dataplane;
+    const struct dataplane_node *node = &daemon->sync.node.dataplane;
     return (struct explain_world){
-        .store = standalone->store,
-        .claims = &standalone->sync.claims,
-        .node = &standalone->sync.node.view,
-        .node_name = standalone->options.node_name,
+        .store = daemon->store,
+        .claims = &daemon->sync.claims,
+        .node = &daemon->sync.node.view,
+        .node_name = daemon->options.node_name,
         .node_port_addresses = node->node_port_addresses,
         .node_port_address_count = node->node_port_address_count,
         .service_cidrs = node->service_cidrs,
@@ -73,31 +72,30 @@ static int parse_question(int argc, char *const *argv, struct explain_question *
     return 0;
 }
 
-static int explain(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
-                   struct err *err)
+static int explain(struct daemon *daemon, int argc, char *const *argv, struct text *reply, struct err *err)
 {
     struct explain_question question;
     struct explain_answer answer;
     int code = parse_question(argc, argv, &question, err);
     if (code < 0)
         return code;
-    const struct explain_world world = world_of(standalone);
+    const struct explain_world world = world_of(daemon);
     explain_write(&world, &question, reply, &answer);
     if (!answer.frontend)
         return 0;
     text_add(reply, "kernel:\n");
-    code = standalone->dataplane->ops->inspect(standalone->dataplane, &standalone->sync.node.dataplane,
-                                               answer.record->entry, answer.frontend,
-                                               question.has_from ? &question.from : NULL, reply, err);
+    code = daemon->dataplane->ops->inspect(daemon->dataplane, &daemon->sync.node.dataplane,
+                                           answer.record->entry, answer.frontend,
+                                           question.has_from ? &question.from : NULL, reply, err);
     if (code < 0)
         return code;
     text_add(reply, code == 0 ? "  it agrees\n" : "  it does NOT agree; fairlead repairs what it notices\n");
     return 0;
 }
 
-static void dump_store(const struct standalone *standalone, struct text *reply)
+static void dump_store(const struct daemon *daemon, struct text *reply)
 {
-    const struct store *store = standalone->store;
+    const struct store *store = daemon->store;
     for (const struct service_record *record = store->services; record; record = record->hh.next) {
         text_printf(reply, "service %s%s", record->key, record->service ? "" : " (no Service object)");
         if (record->service && !record->service->is_proxied)
@@ -117,26 +115,25 @@ static void dump_store(const struct standalone *standalone, struct text *reply)
                     record->service_cidr->cidr_count);
 }
 
-static void dump_forwarding(const struct standalone *standalone, struct text *reply)
+static void dump_forwarding(const struct daemon *daemon, struct text *reply)
 {
-    for (const struct service_record *record = standalone->store->services; record; record = record->hh.next)
+    for (const struct service_record *record = daemon->store->services; record; record = record->hh.next)
         if (record->entry)
             describe_entry(record->entry, reply);
 }
 
-static void dump_dataplane(const struct standalone *standalone, struct text *reply)
+static void dump_dataplane(const struct daemon *daemon, struct text *reply)
 {
     size_t count;
-    cleanup_free const struct entry **entries = sync_entries(&standalone->sync, &count);
-    standalone->dataplane->ops->render(&standalone->sync.node.dataplane, entries, count, reply);
+    cleanup_free const struct entry **entries = sync_entries(&daemon->sync, &count);
+    daemon->dataplane->ops->render(&daemon->sync.node.dataplane, entries, count, reply);
 }
 
-static int dump(struct standalone *standalone, int argc, char *const *argv, struct text *reply,
-                struct err *err)
+static int dump(struct daemon *daemon, int argc, char *const *argv, struct text *reply, struct err *err)
 {
     static const struct {
         const char *name;
-        void (*write)(const struct standalone *standalone, struct text *reply);
+        void (*write)(const struct daemon *daemon, struct text *reply);
     } parts[] = {{"store", dump_store}, {"forwarding", dump_forwarding}, {"dataplane", dump_dataplane}};
     bool is_known = argc == 0;
     if (argc > 1)
@@ -147,7 +144,7 @@ static int dump(struct standalone *standalone, int argc, char *const *argv, stru
         is_known = true;
         if (argc == 0)
             text_printf(reply, "# %s\n", parts[i].name);
-        parts[i].write(standalone, reply);
+        parts[i].write(daemon, reply);
     }
     return is_known ? 0
                     : err_set(err, EINVAL, "\"%.32s\" is not a part: store, forwarding and dataplane are",

@@ -3,6 +3,7 @@
 #include "daemon/embedded.h"
 #include "daemon/health.h"
 #include "daemon/metrics.h"
+#include "daemon/reload.h"
 #include "daemon/service_health.h"
 #include "daemon/sync.h"
 #include "daemon/web.h"
@@ -12,13 +13,14 @@
 
 /* The roles `fairlead standalone` (a folder of manifests, the embedded API, or both) and `fairlead proxy` (a
  * cluster's apiserver): one node, one loop. */
-struct standalone {
+struct daemon {
     struct options options;
     uv_loop_t loop;
     struct store *store;
     struct dataplane *dataplane;
     struct interface_addresses interfaces;
     struct sync sync;
+    struct reload reload;               /* ROLE_PROXY with --config */
     struct embedded embedded;           /* only with --api or --data-dir */
     struct manifests *manifests;        /* NULL: the API alone */
     struct cluster *cluster;            /* ROLE_PROXY */
@@ -41,11 +43,17 @@ struct standalone {
 };
 
 /* Serves until it is told to end; returns the exit status. options and what they point to outlive the call.
- */
-int node_run(const struct options *options);
-
-/* What the walk's own source has: the registry where there is one, else the folder. */
-const struct source_status *standalone_source_status(const struct standalone *standalone);
+ * DAEMON_ANEW asks to be called again, with the options that the reloader gave last: the kernel goes on
+ * forwarding meanwhile. */
+#define DAEMON_ANEW (-1)
+int daemon_run(const struct options *options);
+/* The loop ends after this turn of it. */
+void daemon_end(struct daemon *daemon, int exit_status);
+/* Other options that need nothing opened anew: they are in force when this returns, but for what the kernel
+ * refuses, which is tried again. */
+void daemon_take_options(struct daemon *daemon, const struct options *options);
 
 /* tools.c: answers what the tools ask over the control socket. */
 int tools_answer(void *context, int argc, char *const *argv, struct text *reply, struct err *err);
+/* dry_run.c: the same reading and deciding, and then the text instead of the kernel. */
+int dry_run(struct daemon *daemon, struct err *err);

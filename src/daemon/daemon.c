@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/daemon.h"
+
+#include "base/log.h"
+#include "daemon/sources.h"
+#include "daemon/turns.h"
+#include "sys/single.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void daemon_end(struct daemon *daemon, int exit_status)
+{
+    daemon->exit_status = exit_status;
+    daemon->is_ending = true;
+    uv_stop(&daemon->loop);
+}
+
+static void on_report(void *context, const char *sentence)
+{
+    (void)context;
+    log_warning("%s", sentence);
+}
+
+static void on_service_health_report(void *context, const struct service_health_want *want,
+                                     const char *sentence)
+{
+    (void)context;
+    log_warning("Service %s/%s: %s", want->namespace, want->name, sentence);
+}
+
+static bool on_is_healthy(void *context)
+{
+    return health_is_healthy(&((struct daemon *)context)->health, web_now());
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    log_info("ending by signal %d; the kernel goes on forwarding by what was programmed", number);
+    daemon_end(signal->data, 0);
+}
+
+static void on_element_count(void *context, const char *set, uint64_t count)
+{
+    metrics_set_named(&((struct daemon *)context)->metrics.kernel_elements, set, (double)count);
+}
+
+/* What costs nothing until somebody asks. */
+static void on_refresh(void *context)
+{
+    struct daemon *daemon = context;
+    const struct source_status *status = sources_status(daemon);
+    for (int kind = 0; kind < API_KIND_COUNT; kind++)
+        metrics_set_named(&daemon->metrics.store_objects, api_kind_name((enum api_kind)kind),
+                          status->objects[kind]);
+    daemon->metrics.service_changes_pending = daemon->sync.needs_load || daemon->store->dirty_count;
+    daemon->dataplane->ops->count_elements(daemon->dataplane, on_element_count, daemon);
+}
+
+static int open_web(struct daemon *daemon, struct err *err)
+{
+    const struct options *options = &daemon->options;
+    const struct web_config config = {
+        .healthz = options->healthz.port ? &options->healthz : NULL,
+        .metrics_server = options->metrics.port ? &options->metrics : NULL,
+        .is_bind_hard_fail = options->is_bind_hard_fail,
+        .mode = daemon->dataplane->ops->name,
+        .health = &daemon->health,
+        .metrics = &daemon->metrics,
+        .refresh = on_refresh,
+        .report = on_report,
+        .context = daemon,
+    };
+    return web_open(&daemon->web, &daemon->loop, &config, err);
+}
+
+#define DESCRIPTORS_MIN 64
+
+/* libuv ends the process where it cannot have its descriptors: look first. */
+static int check_descriptors(struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_MIN)
+        return 0;
+    return err_set(err, EMFILE, "the limit of open files is %llu, at least %d are needed (ulimit -n)",
+                   (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
+}
+
+static int init_handles(struct daemon *daemon, struct err *err)
+{
+    int code = check_descriptors(err);
+    if (code < 0)
+        return code;
+    code = uv_loop_init(&daemon->loop);
+    if (code < 0)
+        return err_set(err, -code, "cannot start the event loop: %s", uv_strerror(code));
+    daemon->has_loop = true;
+    code = uv_signal_init(&daemon->loop, &daemon->terminate);
+    if (code == 0)
+        code = uv_signal_init(&daemon->loop, &daemon->interrupt);
+    if (code < 0)
+        return err_set(err, -code, "cannot watch for signals: %s", uv_strerror(code));
+    daemon->terminate.data = daemon->interrupt.data = daemon;
+    uv_signal_start(&daemon->terminate, on_signal, SIGTERM);
+    uv_signal_start(&daemon->interrupt, on_signal, SIGINT);
+    return 0;
+}
+
+/* Everything above the options, lowest first; what was opened is closed by close_all. */
+static int open_all(struct daemon *daemon, struct err *err)
+{
+    const struct options *options = &daemon->options;
+    int code = single_claim("fairlead", &daemon->claim_fd, err);
+    if (code == 0)
+        code = nftables_dataplane.probe(err);
+    if (code == 0)
+        code = nftables_dataplane.open(&daemon->dataplane, err);
+    if (code == 0)
+        code = interface_addresses_read(&daemon->interfaces, err);
+    if (code < 0)
+        return code;
+    turns_init(daemon);
+    daemon->service_health =
+        service_health_new(&daemon->loop, on_is_healthy, on_service_health_report, daemon);
+    code =
+        control_listen(&daemon->control, &daemon->loop, options->control_socket, tools_answer, daemon, err);
+    if (code == 0)
+        code = open_web(daemon, err);
+    if (code == 0)
+        code =
+            interface_watch_open(&daemon->interface_watch, &daemon->loop, turns_on_interfaces, daemon, err);
+    if (code == 0)
+        code = reload_open(&daemon->reload, daemon, err);
+    return code == 0 ? sources_open(daemon, err) : code;
+}
+
+static void on_walk(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_all(struct daemon *daemon)
+{
+    reload_close(&daemon->reload);
+    sources_close(daemon);
+    interface_watch_close(daemon->interface_watch);
+    web_close(daemon->web);
+    control_close(daemon->control);
+    service_health_free(daemon->service_health);
+    if (daemon->has_loop) {
+        uv_walk(&daemon->loop, on_walk, NULL);
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&daemon->loop);
+    }
+    embedded_done(&daemon->embedded);
+    if (daemon->sync.store)
+        sync_done(&daemon->sync);
+    if (daemon->dataplane)
+        daemon->dataplane->ops->close(daemon->dataplane);
+    if (daemon->claim_fd > 0)
+        close(daemon->claim_fd);
+    free(daemon->interfaces.list);
+    store_free(daemon->store);
+}
+
+static void take_settings(struct daemon *daemon)
+{
+    log_set_level(daemon->options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    health_set_period(&daemon->health, daemon->options.sync_period_ms);
+}
+
+void daemon_take_options(struct daemon *daemon, const struct options *options)
+{
+    daemon->options = *options;
+    take_settings(daemon);
+    turns_take(daemon);
+}
+
+int daemon_run(const struct options *options)
+{
+    struct daemon daemon = {.options = *options, .started_ns = web_now().wall_ns};
+    struct err err;
+    daemon.store = store_new();
+    metrics_init(&daemon.metrics);
+    health_init(&daemon.health, options->sync_period_ms);
+    take_settings(&daemon);
+    int code = init_handles(&daemon, &err);
+    if (code == 0)
+        code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);
+    if (code < 0) {
+        log_error("%s", err.text);
+        daemon.exit_status = 1;
+    } else if (!options->dry_run) {
+        while (!daemon.is_ending)
+            uv_run(&daemon.loop, UV_RUN_DEFAULT);
+    }
+    close_all(&daemon);
+    return daemon.exit_status;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/turns.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "dataplane/conntrack.h"
+
+#include <string.h>
+
+#define DISTURBED_AGAIN_DELAY_MS 500
+#define DISTURBED_DELAY_MS 50 /* lets a foreign `nft flush ruleset` finish before the repair */
+
+/* Where a family's health-check servers listen: everywhere, or on the addresses that node ports answer on. */
+static uint32_t listen_addresses(const struct node_facts *node, enum family family, struct address *ret)
+{
+    uint32_t count = 0;
+    if (node->is_every_address[family]) {
+        ret[0] = (struct address){0};
+        if (family == FAMILY_IPV4)
+            address_parse("0.0.0.0", &ret[0], NULL);
+        return 1;
+    }
+    for (uint32_t i = 0; i < node->dataplane.node_port_address_count; i++)
+        if (address_family(&node->dataplane.node_port_addresses[i]) == family)
+            ret[count++] = node->dataplane.node_port_addresses[i];
+    return count;
+}
+
+/* The health-check node-port servers. Only called when a service that has one changed. */
+static void publish_service_health(struct daemon *daemon)
+{
+    const struct node_facts *node = &daemon->sync.node;
+    cleanup_free struct address *addresses =
+        xcalloc((node->dataplane.node_port_address_count + 1) * FAMILY_COUNT, sizeof(*addresses));
+    uint32_t v4_count = listen_addresses(node, FAMILY_IPV4, addresses);
+    uint32_t v6_count = listen_addresses(node, FAMILY_IPV6, addresses + v4_count);
+    size_t most = HASH_COUNT(daemon->store->services) * FAMILY_COUNT, count = 0;
+    cleanup_free struct service_health_want *wants = xcalloc(most, sizeof(*wants));
+    for (const struct service_record *record = daemon->store->services; record; record = record->hh.next) {
+        const struct entry *entry = record->is_planned ? record->planned : record->entry;
+        for (uint32_t i = 0; entry && entry->health_check_node_port && i < entry->cluster_ip_count; i++) {
+            enum family family = address_family(&entry->cluster_ips[i]);
+            wants[count++] = (struct service_health_want){
+                .namespace = record->service->namespace_,
+                .name = record->service->name,
+                .family = family,
+                .port = entry->health_check_node_port,
+                .local_endpoints = entry->local_endpoint_count[family],
+                .addresses = family == FAMILY_IPV4 ? addresses : addresses + v4_count,
+                .address_count = family == FAMILY_IPV4 ? v4_count : v6_count,
+            };
+        }
+    }
+    service_health_sync(daemon->service_health, wants, count);
+}
+
+static void on_applied(void *context, const struct dataplane_change *changes, size_t count)
+{
+    struct daemon *daemon = context;
+    bool has_health_check = false;
+    struct conntrack_result conntrack = {0};
+    struct err err;
+    for (size_t i = 0; i < count; i++)
+        has_health_check |= (changes[i].old && changes[i].old->health_check_node_port) ||
+                            (changes[i].next && changes[i].next->health_check_node_port);
+    if (has_health_check)
+        publish_service_health(daemon);
+    struct health_time before = web_now();
+    if (conntrack_reconcile(changes, count, &daemon->sync.node.dataplane, &conntrack, &err) < 0)
+        log_warning("stale UDP flows may remain: %s", err.text);
+    double seconds = (double)(web_now().monotonic_ns - before.monotonic_ns) / 1e9;
+    for (int family = 0; conntrack.was_needed && family < FAMILY_COUNT; family++) {
+        metrics_observe(&daemon->metrics.conntrack_sync_duration[family], seconds);
+        daemon->metrics.conntrack_deleted_entries_total[family] += conntrack.deleted[family];
+    }
+}
+
+/* From the change that the controller saw to the kernel's commit (SLI of the network-programming latency).
+ * Changes from before this process are not its doing. */
+static void record_programming_latency(struct daemon *daemon, int64_t now_ns)
+{
+    struct store *store = daemon->store;
+    for (uint32_t i = 0; i < store->trigger_count; i++) {
+        const struct slice_trigger *trigger = &store->triggers[i];
+        if ((int64_t)trigger->time_ns >= daemon->started_ns && (int64_t)trigger->time_ns <= now_ns)
+            metrics_observe(&daemon->metrics.network_programming_duration[trigger->family],
+                            (double)(now_ns - (int64_t)trigger->time_ns) / 1e9);
+    }
+    store_forget_triggers(store);
+}
+
+static void record_turn(struct daemon *daemon, const struct sync_result *result, struct health_time began)
+{
+    struct metrics *metrics = &daemon->metrics;
+    struct health_time now = web_now();
+    double seconds = (double)(now.monotonic_ns - began.monotonic_ns) / 1e9;
+    record_programming_latency(daemon, now.wall_ns);
+    metrics->turns_total = daemon->sync.turns;
+    metrics_observe(&metrics->turn_duration, seconds);
+    metrics->frontend_conflicts = daemon->sync.claims.shadowed;
+    metrics->service_changes_total = daemon->store->service_changes;
+    metrics->endpoint_changes_total = daemon->store->endpoint_changes;
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        metrics_observe(&metrics->sync_duration[family], seconds);
+        metrics_observe(result->was_full ? &metrics->sync_full_duration[family]
+                                         : &metrics->sync_partial_duration[family],
+                        seconds);
+        metrics->sync_last_timestamp_s[family] = (double)now.wall_ns / 1e9;
+        memcpy(metrics->no_local_endpoints[family], daemon->sync.empty_locals[family],
+               sizeof(metrics->no_local_endpoints[family]));
+    }
+    log_debug("turn %llu: %u services, %u elements in, %u out, %u transactions, %.3f ms%s",
+              (unsigned long long)daemon->sync.turns, result->changed, result->dataplane.element_adds,
+              result->dataplane.element_deletes, result->dataplane.transactions, seconds * 1e3,
+              result->was_full ? ", everything" : "");
+}
+
+static void on_retry(uv_timer_t *timer);
+static void on_collect(uv_timer_t *timer);
+static void on_disturbed(uv_poll_t *poll, int status, int events);
+
+/* Somebody who goes on disturbing gets an answer twice a second, not at every stroke. */
+static void repair_soon(struct daemon *daemon)
+{
+    uint64_t now_ms = uv_now(&daemon->loop);
+    bool is_repeated = daemon->repaired_ms && now_ms - daemon->repaired_ms < 1000;
+    daemon->repaired_ms = now_ms;
+    daemon->sync.needs_load = true;
+    uv_timer_start(&daemon->retry, on_retry, is_repeated ? DISTURBED_AGAIN_DELAY_MS : DISTURBED_DELAY_MS, 0);
+}
+
+/* The dataplane makes the descriptor with its first load. */
+static void watch_disturbance(struct daemon *daemon)
+{
+    int fd = daemon->dataplane->ops->watch_fd(daemon->dataplane);
+    if (fd < 0 || daemon->disturbance.data)
+        return;
+    uv_poll_init(&daemon->loop, &daemon->disturbance, fd);
+    daemon->disturbance.data = daemon;
+    uv_poll_start(&daemon->disturbance, UV_READABLE, on_disturbed);
+}
+
+static void turn(struct daemon *daemon)
+{
+    struct sync_result result;
+    struct err err;
+    bool was_programmed = daemon->sync.is_programmed;
+    struct health_time began = web_now();
+    int code = sync_turn(&daemon->sync, &result, &err);
+    if (code < 0) {
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            daemon->metrics.nftables_sync_failures_total[family]++;
+        unsigned delay_ms = sync_retry_delay_ms(&daemon->sync);
+        log_error("%s; everything is tried again in %u ms, what was in force stays in force", err.text,
+                  delay_ms);
+        uv_timer_start(&daemon->retry, on_retry, delay_ms, 0);
+        return;
+    }
+    for (int family = 0; family < FAMILY_COUNT && daemon->sync.is_programmed; family++)
+        health_updated(&daemon->health, (enum family)family, web_now());
+    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
+    if (!result.did_program)
+        return;
+    record_turn(daemon, &result, began);
+    watch_disturbance(daemon);
+    if (result.dataplane.was_disturbed)
+        repair_soon(daemon);
+    if (!was_programmed)
+        log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
+                 HASH_COUNT(daemon->store->services), result.dataplane.element_adds);
+    int delay_ms = daemon->dataplane->ops->collect_delay_ms(daemon->dataplane);
+    if (delay_ms >= 0 && !uv_is_active((uv_handle_t *)&daemon->collector))
+        uv_timer_start(&daemon->collector, on_collect, (uint64_t)delay_ms, 0);
+}
+
+static void note_queued(struct daemon *daemon)
+{
+    struct health_time now = web_now();
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        daemon->metrics.sync_last_queued_timestamp_s[family] = (double)now.wall_ns / 1e9;
+        health_queued(&daemon->health, (enum family)family, now);
+    }
+}
+
+void turns_take(struct daemon *daemon)
+{
+    note_queued(daemon);
+    if (daemon->sync.is_source_synced)
+        turn(daemon);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+static void on_collect(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    const struct dataplane_ops *ops = daemon->dataplane->ops;
+    struct dataplane_result result;
+    struct err err;
+    if (ops->collect(daemon->dataplane, &result, &err) < 0) {
+        log_error("%s; everything is written again", err.text);
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            daemon->metrics.nftables_cleanup_failures_total[family]++;
+        daemon->sync.needs_load = true;
+        turn(daemon);
+        return;
+    }
+    int delay_ms = ops->collect_delay_ms(daemon->dataplane);
+    if (delay_ms >= 0)
+        uv_timer_start(timer, on_collect, (uint64_t)delay_ms, 0);
+}
+
+static void on_disturbed(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct daemon *daemon = poll->data;
+    if (!daemon->dataplane->ops->is_disturbed(daemon->dataplane) || daemon->sync.needs_load)
+        return;
+    log_warning("somebody else changed fairlead's nftables table: it is compared and repaired");
+    repair_soon(daemon);
+}
+
+void turns_on_interfaces(void *context)
+{
+    struct daemon *daemon = context;
+    struct interface_addresses fresh;
+    struct err err;
+    if (interface_addresses_read(&fresh, &err) < 0) {
+        log_warning("%s; node ports stay on the addresses known so far", err.text);
+        return;
+    }
+    free(daemon->interfaces.list);
+    daemon->interfaces = fresh;
+    turns_take(daemon);
+}
+
+static void on_report(void *context, const char *sentence)
+{
+    (void)context;
+    log_warning("%s", sentence);
+}
+
+void turns_init(struct daemon *daemon)
+{
+    sync_init(&daemon->sync, daemon->store, daemon->dataplane, &daemon->options, &daemon->interfaces);
+    daemon->sync.report = on_report;
+    daemon->sync.applied = on_applied;
+    daemon->sync.context = daemon;
+    uv_timer_init(&daemon->loop, &daemon->retry);
+    uv_timer_init(&daemon->loop, &daemon->collector);
+    daemon->retry.data = daemon->collector.data = daemon;
+}

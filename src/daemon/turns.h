@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+struct daemon;
+
+/* When the walk is taken, and what follows a turn: health-check servers, conntrack, metrics; another turn
+ * after a failure, after a foreign hand in our table, or for what had to linger. */
+
+/* Once the store, the dataplane and the loop are there. */
+void turns_init(struct daemon *daemon);
+/* Something changed: a turn, as soon as the source has listed everything. */
+void turns_take(struct daemon *daemon);
+/* For interface_watch_open: the node's addresses changed. */
+void turns_on_interfaces(void *context);
