@@ -8,13 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* program: a name of the binary itself that stands for the command, so that an image of fairlead takes
+ * another's place with the command line that is there. */
 static const struct command {
     const char *name;
     int (*main)(int argc, char *const *argv);
-    const char *help;
+    const char *help, *program;
 } commands[] = {
     {"standalone", standalone_main, "serve a folder of manifests, and the Kubernetes API, on this node"},
-    {"proxy", proxy_main, "serve what a cluster's apiserver says on this node, as kube-proxy does"},
+    {"proxy", proxy_main, "serve what a cluster's apiserver says on this node, as kube-proxy does",
+     "kube-proxy"},
     {"check", check_main, "say what is wrong with manifests, without serving them"},
     {"status", status_main, "how the daemon of this node is"},
     {"explain", explain_main, "why a packet to ADDRESS:PORT goes where it goes"},
@@ -36,6 +39,9 @@ int main(int argc, char **argv)
 {
     /* Out of memory ends the process (base/arena.h); libjansson would go on without a word. */
     json_set_alloc_funcs(xmalloc, free);
+    for (size_t i = 0; argc > 0 && i < ARRAY_LEN(commands); i++)
+        if (commands[i].program && strcmp(commands[i].program, basename(argv[0])) == 0)
+            return commands[i].main(argc - 1, argv + 1);
     if (argc < 2) {
         usage(stderr);
         return 2;
