@@ -35,17 +35,31 @@ static bool sync_folder_of(const char *path)
     return fd >= 0 && fsync(fd) == 0;
 }
 
+static bool write_into(const char *path, mode_t mode, const char *bytes, size_t len)
+{
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    return fd >= 0 && write_all(fd, bytes, len);
+}
+
+static int refuse(const char *path, int code, struct err *err)
+{
+    return err_set(err, code, "%s cannot be written: %s", path, strerror(code));
+}
+
 int write_file_whole(const char *path, mode_t mode, const char *bytes, size_t len, struct err *err)
 {
+    struct stat there;
+    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return write_into(path, mode, bytes, len) ? 0 : refuse(path, errno, err);
     cleanup_with(text_done) struct text draft = {0};
     text_printf(&draft, "%s.XXXXXX", path);
     cleanup_close int fd = mkostemp(draft.data, O_CLOEXEC);
     if (fd < 0)
-        return err_set(err, errno, "%s cannot be written: %s", path, strerror(errno));
+        return refuse(path, errno, err);
     if (write_all(fd, bytes, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
         rename(draft.data, path) == 0 && sync_folder_of(path))
         return 0;
     int code = errno;
     unlink(draft.data);
-    return err_set(err, code, "%s cannot be written: %s", path, strerror(code));
+    return refuse(path, code, err);
 }

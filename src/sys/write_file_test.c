@@ -6,11 +6,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -63,8 +65,35 @@ static void replaces_in_one_step(void **state)
     assert_string_equal(err.text, want);
 }
 
+/* As `--write-config-to /dev/stdout` is meant: nothing of /dev is replaced. */
+static void writes_into_what_is_no_file(void **state)
+{
+    char dir[] = "/tmp/fairlead-write-XXXXXX", fifo[64], link[64], target[64], got[8] = "";
+    struct stat there;
+    struct err err;
+    assert_non_null(mkdtemp(dir));
+    snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+    snprintf(link, sizeof(link), "%s/link", dir);
+    snprintf(target, sizeof(target), "%s/target", dir);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    cleanup_close int reader = open(fifo, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(write_file_whole(fifo, 0644, "piped", 5, &err), 0);
+    assert_int_equal(read(reader, got, sizeof(got)), 5);
+    assert_string_equal(got, "piped");
+    assert_int_equal(symlink("target", link), 0);
+    assert_int_equal(write_file_whole(link, 0644, "long one", 8, &err), 0);
+    assert_int_equal(write_file_whole(link, 0644, "linked", 6, &err), 0);
+    assert_int_equal(lstat(link, &there), 0);
+    assert_true(S_ISLNK(there.st_mode));
+    assert_int_equal(lstat(target, &there), 0);
+    assert_int_equal(there.st_size, 6);
+    assert_int_equal(files_in(dir), 3);
+    assert_int_equal(unlink(fifo) | unlink(link) | unlink(target) | rmdir(dir), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(replaces_in_one_step)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(replaces_in_one_step),
+                                       cmocka_unit_test(writes_into_what_is_no_file)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
