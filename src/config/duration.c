@@ -28,40 +28,80 @@ static int64_t unit_ns(const char *name, size_t len)
     return 0;
 }
 
+/* As package time quotes: bytes beyond ASCII and controls as \x.., so that a sentence stays readable. */
+struct shown {
+    char text[256];
+};
+
+static struct shown show(const char *text, size_t len)
+{
+    struct shown shown;
+    size_t used = 0;
+    for (size_t i = 0; i < len && used + 5 < sizeof(shown.text); i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < ' ' || c >= 0x7f)
+            used += (size_t)snprintf(shown.text + used, 5, "\\x%02x", c);
+        else if (c == '"' || c == '\\')
+            used += (size_t)snprintf(shown.text + used, 3, "\\%c", c);
+        else
+            shown.text[used++] = (char)c;
+    }
+    shown.text[used] = '\0';
+    return shown;
+}
+
+static int refuse(const char *what, const char *whole, struct err *err)
+{
+    return err_set(err, EINVAL, "time: %s \"%s\"", what, show(whole, strlen(whole)).text);
+}
+
+/* The digits behind a point as Go adds them up, in a double and no further than 63 bits. */
+static uint64_t fraction_ns(const char *decimals, size_t count, int64_t unit)
+{
+    uint64_t fraction = 0;
+    double scale = 1;
+    for (size_t i = 0; i < count && fraction <= (uint64_t)INT64_MAX / 10; i++) {
+        uint64_t next = fraction * 10 + (unsigned)(decimals[i] - '0');
+        if (next > (uint64_t)1 << 63)
+            break;
+        fraction = next;
+        scale *= 10;
+    }
+    return (uint64_t)((double)fraction * ((double)unit / scale));
+}
+
 /* One number and its unit. */
 static int parse_part(const char **at, const char *whole, unsigned __int128 *sum, struct err *err)
 {
-    unsigned __int128 number = 0, fraction = 0, scale = 1;
+    unsigned __int128 number = 0;
+    const char *decimals = "";
+    size_t decimal_count = 0;
     const char *digits = *at;
     size_t count = strspn(*at, "0123456789");
     for (size_t i = 0; i < count; i++) {
         number = number * 10 + (unsigned)(digits[i] - '0');
         if (number > NS_MAX)
-            return err_set(err, EINVAL, "time: invalid duration \"%.100s\"", whole);
+            return refuse("invalid duration", whole, err);
     }
     *at += count;
     if (**at == '.') {
-        const char *decimals = ++*at;
-        size_t decimal_count = strspn(decimals, "0123456789");
+        decimals = ++*at;
+        decimal_count = strspn(decimals, "0123456789");
         count += decimal_count;
-        for (size_t i = 0; i < decimal_count && i < 18; i++) {
-            fraction = fraction * 10 + (unsigned)(decimals[i] - '0');
-            scale *= 10;
-        }
         *at += decimal_count;
     }
     if (count == 0)
-        return err_set(err, EINVAL, "time: invalid duration \"%.100s\"", whole);
+        return refuse("invalid duration", whole, err);
     size_t unit_len = strcspn(*at, ".0123456789");
     if (unit_len == 0)
-        return err_set(err, EINVAL, "time: missing unit in duration \"%.100s\"", whole);
+        return refuse("missing unit in duration", whole, err);
     int64_t ns = unit_ns(*at, unit_len);
     if (ns == 0)
-        return err_set(err, EINVAL, "time: unknown unit \"%.*s\" in duration \"%.100s\"",
-                       unit_len > 100 ? 100 : (int)unit_len, *at, whole);
+        return err_set(err, EINVAL, "time: unknown unit \"%s\" in duration \"%s\"", show(*at, unit_len).text,
+                       show(whole, strlen(whole)).text);
     *at += unit_len;
-    *sum += number * (uint64_t)ns + fraction * (uint64_t)ns / scale;
-    return *sum > NS_MAX ? err_set(err, EINVAL, "time: invalid duration \"%.100s\"", whole) : 0;
+    *sum += number * (uint64_t)ns + fraction_ns(decimals, decimal_count, ns);
+    return *sum > NS_MAX ? refuse("invalid duration", whole, err) : 0;
 }
 
 int duration_parse(const char *text, int64_t *ret_ns, struct err *err)
@@ -74,14 +114,14 @@ int duration_parse(const char *text, int64_t *ret_ns, struct err *err)
         return 0;
     }
     if (!*at)
-        return err_set(err, EINVAL, "time: invalid duration \"%.100s\"", text);
+        return refuse("invalid duration", text, err);
     while (*at) {
         int code = parse_part(&at, text, &sum, err);
         if (code < 0)
             return code;
     }
     if (!is_negative && sum == NS_MAX)
-        return err_set(err, EINVAL, "time: invalid duration \"%.100s\"", text);
+        return refuse("invalid duration", text, err);
     *ret_ns = (int64_t)(is_negative ? -(__int128)sum : (__int128)sum);
     return 0;
 }

@@ -20,3 +20,7 @@ extern const size_t gate_count;
 
 /* NULL for an unknown name. */
 const struct gate *gate_get(const char *name);
+
+/* Whether a release from 1.20 on had the gate for Service networking, and 1.36 has it no more: its outcome is
+ * settled, and a configuration that still names it means no harm. */
+bool gate_is_gone(const char *name);

@@ -6,21 +6,36 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *bracket_fault(const char *after, const char *colon)
+{
+    if (after == colon)
+        return NULL;
+    return *after == ':' ? "too many colons in address" : "missing port in address";
+}
+
+const char *host_port_fault(const char *text)
+{
+    const char *colon = strrchr(text, ':'), *close = strchr(text, ']');
+    bool has_brackets = *text == '[';
+    if (!colon)
+        return "missing port in address";
+    if (has_brackets && !close)
+        return "missing ']' in address";
+    const char *fault = has_brackets ? bracket_fault(close + 1, colon) : NULL;
+    if (fault)
+        return fault;
+    if (!has_brackets && strchr(text, ':') != colon)
+        return "too many colons in address";
+    if (strchr(text + has_brackets, '['))
+        return "unexpected '[' in address";
+    return strchr(has_brackets ? close + 1 : text, ']') ? "unexpected ']' in address" : NULL;
+}
+
 bool host_port_split(const char *text, struct arena *arena, const char **ret_host, const char **ret_port)
 {
-    const char *colon = strrchr(text, ':'), *host = text, *end = colon;
-    if (!colon)
+    if (host_port_fault(text))
         return false;
-    if (*text == '[') {
-        end = strchr(text, ']');
-        host = text + 1;
-        if (!end || end + 1 != colon)
-            return false;
-    } else if (strchr(text, ':') != colon) {
-        return false;
-    }
-    if (strchr(host, '[') || strchr(*text == '[' ? end + 1 : text, ']'))
-        return false;
+    const char *colon = strrchr(text, ':'), *host = text + (*text == '['), *end = colon - (*text == '[');
     *ret_host = arena_strndup(arena, host, (size_t)(end - host));
     *ret_port = arena_strdup(arena, colon + 1);
     return true;

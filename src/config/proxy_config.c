@@ -3,6 +3,7 @@
 
 #include "api/names.h"
 #include "config/duration.h"
+#include "config/gates.h"
 #include "config/host_port.h"
 #include "config/validate.h"
 
@@ -118,6 +119,10 @@ bool config_resolve(const struct proxy_settings *settings, struct arena *arena, 
     if (!ret->is_node_port_primary && ret->node_port_addresses.count == 0)
         warn(report, "nodePortAddresses is not set: node ports are served on every address of this node; "
                      "--nodeport-addresses=primary serves them on its primary ones alone");
+    for (size_t i = 0; i < whole->gate_count; i++)
+        if (gate_is_gone(whole->gates[i].name))
+            warn(report, arena_printf(arena, "feature gate %s has no effect: it belonged to earlier releases",
+                                      whole->gates[i].name));
     if (*whole->port_range)
         warn(report, "portRange has no effect: it belonged to the userspace mode");
     return true;

@@ -47,6 +47,7 @@ static void durations(void **state)
         {"1.5us", 1500, "1.5\xc2\xb5s"},
         {"7ns", 7, "7ns"},
         {"+.5s", 500 * DURATION_MS, "500ms"},
+        {"1.9999999999999999999s", 2 * DURATION_SECOND, "2s"}, /* as Go, in a double */
         {"-9223372036854775808ns", INT64_MIN, "-2562047h47m16.854775808s"},
         {"9223372036854775807ns", INT64_MAX, "2562047h47m16.854775807s"},
     };
@@ -54,6 +55,7 @@ static void durations(void **state)
         {"", "time: invalid duration \"\""},
         {"1", "time: missing unit in duration \"1\""},
         {"1x", "time: unknown unit \"x\" in duration \"1x\""},
+        {"1\xc3\xa9", "time: unknown unit \"\\xc3\\xa9\" in duration \"1\\xc3\\xa9\""},
         {".s", "time: invalid duration \".s\""},
         {"-", "time: invalid duration \"-\""},
         {"9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""},
@@ -132,7 +134,6 @@ static const char kubeadm[] =
     "metricsBindAddress: \"\"\nmode: \"\"\n"
     "nftables:\n  masqueradeAll: false\n  masqueradeBit: null\n  minSyncPeriod: 0s\n  syncPeriod: 0s\n"
     "nodePortAddresses: null\noomScoreAdj: null\nportRange: \"\"\nshowHiddenMetricsForVersion: \"\"\n"
-    "udpIdleTimeout: 0s\n"
     "winkernel:\n  enableDSR: false\n  forwardHealthCheckVip: false\n  networkName: \"\"\n"
     "  rootHnsEndpointName: \"\"\n  sourceVip: \"\"\n";
 
@@ -207,6 +208,7 @@ static const struct {
                                "KubeProxyConfiguration.configSyncPeriod of type string"},
     {"featureGates: {AllAlpha: x}\n",
      "json: cannot unmarshal string into Go struct field KubeProxyConfiguration.featureGates of type bool"},
+    {"featureGates: {IPv6DualStack: true}\n", ""},
     {"featureGates: {Foo: true}\n", "failed complete: unrecognized feature gate: Foo"},
     {"featureGates: {NFTablesProxyMode: false}\n",
      "failed complete: cannot set feature gate NFTablesProxyMode to false, feature is locked to true"},
@@ -248,7 +250,14 @@ static void what_is_unknown_or_double_is_named_and_does_no_harm(void **state)
                         "no kind \"Pod\" is registered for version \"v1\"");
     assert_string_equal(load("{}", &arena, &config, &report), "Object 'Kind' is missing");
     assert_string_equal(load("[]", &arena, &config, &report), "the configuration is not an object");
-    assert_string_not_equal(load("{mode: x", &arena, &config, &report), "");
+    assert_string_equal(
+        load("{\"kind\": \"KubeProxyConfiguration\",}", &arena, &config, &report),
+        "couldn't get version/kind; json parse error: line 1: string or '}' expected near '}'");
+    assert_string_equal(load("\xef\xbb\xbf" HEAD "winkernel: {b: 1}\na: 1\nudpIdleTimeout: 250ms\n", &arena,
+                             &config, &report),
+                        "");
+    assert_string_equal(report.warnings[0], "strict decoding error: unknown field \"a\", unknown field "
+                                            "\"udpIdleTimeout\", unknown field \"winkernel.b\"");
     assert_string_not_equal(load("", &arena, &config, &report), "");
     arena_done(&arena);
 }
@@ -322,6 +331,28 @@ static void it_writes_as_upstream_and_reads_that_again(void **state)
     arena_done(&arena);
 }
 
+static void texts_come_back_as_they_were(void **state)
+{
+    static const char *const texts[] = {
+        "1:20", "-1:5.5", "a\nb\t", "\xc2\x85", "\xe2\x80\xa8x\xe2\x80\xa9", "\xef\xbb\xbf",
+        "\x7f", "\"\\",   "<<",     "12:60",    "\xf0\x9f\x98\x80 \xc3\xa9", "'#"};
+    struct arena arena = {0};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct proxy_settings settings;
+        struct proxy_config config;
+        struct proxy_report report;
+        struct text form = {0};
+        settings_default(&settings);
+        settings.ipvs.scheduler = texts[i];
+        assert_true(config_resolve(&settings, &arena, &config, &report));
+        config_write(&config, &form);
+        assert_string_equal(load(text_str(&form), &arena, &config, &report), "");
+        assert_string_equal(config.settings->ipvs.scheduler, texts[i]);
+        text_done(&form);
+    }
+    arena_done(&arena);
+}
+
 static void hosts_and_ports(void **state)
 {
     static const char *const cases[][3] = {
@@ -370,6 +401,7 @@ int main(void)
         cmocka_unit_test(what_is_unknown_or_double_is_named_and_does_no_harm),
         cmocka_unit_test(only_the_block_of_the_mode_counts),
         cmocka_unit_test(it_writes_as_upstream_and_reads_that_again),
+        cmocka_unit_test(texts_come_back_as_they_were),
         cmocka_unit_test(hosts_and_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/proxy_options.h"
 
-#include "api/names.h"
+#include "api/encode.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "config/flag_values.h"
 #include "config/read.h"
 
@@ -14,6 +15,7 @@
 #define SET(field) offsetof(struct proxy_options, settings.field)
 /* Values that nobody here reads: of Windows, of modes long gone. */
 #define NOWHERE SIZE_MAX
+#define SPACES " \t\r\n\v\f"
 
 static const struct flag {
     const char *name;
@@ -117,8 +119,11 @@ static int set_flag(struct proxy_options *options, const struct flag *flag, cons
     void *where = flag->offset == NOWHERE ? (void *)unused : (char *)options + flag->offset;
     int code = flag_value_set(flag->type, where, value, arena, err);
     if (code < 0)
-        return err_prefix(err, code, "invalid argument \"%.100s\" for \"%s%s\" flag", value,
-                          strcmp(flag->name, "v") == 0 ? "-v, --" : "--", flag->name);
+        return err_prefix(err, code, "invalid argument %.200s for \"%s%s\" flag", encode_quoted(value, arena),
+                          strcmp(flag->name, "v") == 0      ? "-v, --"
+                          : strcmp(flag->name, "help") == 0 ? "-h, --"
+                                                            : "--",
+                          flag->name);
     options->given_logging |= flag->logging;
     if (flag->instead_of && options->warning_count < PROXY_WARNINGS_MAX)
         options->warnings[options->warning_count++] =
@@ -128,22 +133,27 @@ static int set_flag(struct proxy_options *options, const struct flag *flag, cons
     return 0;
 }
 
-/* The one-letter flags are -v and -h. Returns how many arguments it took, or an error. */
+/* The one-letter flags are -v and -h, which may stand together. Returns how many arguments it took, or an
+ * error. */
 static int parse_short(int argc, char *const argv[], struct proxy_options *options, struct arena *arena,
                        struct err *err)
 {
-    const char *word = argv[0];
-    if (strcmp(word, "-h") == 0) {
-        options->is_help = true;
-        return 1;
+    for (const char *letter = argv[0] + 1; *letter; letter++) {
+        const struct flag *flag = find_flag(*letter == 'h' ? "help" : "v", *letter == 'h' ? 4 : 1);
+        bool has_value = letter[1] == '=' && letter[2];
+        if (*letter != 'h' && *letter != 'v')
+            return err_set(err, EINVAL, "unknown shorthand flag: '%c' in -%.100s", *letter, letter);
+        if (*letter == 'v' && !letter[1] && argc < 2)
+            return err_set(err, EINVAL, "flag needs an argument: 'v' in -v");
+        const char *value = has_value        ? letter + 2
+                            : *letter == 'h' ? "true"
+                            : letter[1]      ? letter + 1
+                                             : argv[1];
+        int code = set_flag(options, flag, value, arena, err);
+        if (code < 0 || *letter == 'v' || has_value)
+            return code < 0 ? code : value == argv[1] ? 2 : 1;
     }
-    if (word[1] != 'v')
-        return err_set(err, EINVAL, "unknown shorthand flag: '%c' in %.100s", word[1], word);
-    const char *value = word + 2 + (word[2] == '=');
-    if (!word[2] && argc < 2)
-        return err_set(err, EINVAL, "flag needs an argument: 'v' in -v");
-    int code = set_flag(options, find_flag("v", 1), word[2] ? value : argv[1], arena, err);
-    return code < 0 ? code : word[2] ? 1 : 2;
+    return 1;
 }
 
 static int parse_long(int argc, char *const argv[], struct proxy_options *options, struct arena *arena,
@@ -152,6 +162,8 @@ static int parse_long(int argc, char *const argv[], struct proxy_options *option
     const char *name = argv[0] + 2;
     size_t len = strcspn(name, "=");
     const struct flag *flag = find_flag(name, len);
+    if (len == 0 || *name == '-')
+        return err_set(err, EINVAL, "bad flag syntax: %.100s", argv[0]);
     if (!flag)
         return err_set(err, EINVAL, "unknown flag: --%.*s", len > 100 ? 100 : (int)len, name);
     const char *value = name[len] == '=' ? name + len + 1 : implied_value(flag);
@@ -181,11 +193,11 @@ static void join_flags(struct proxy_options *options, struct arena *arena)
     settings->healthz_bind_address =
         options->healthz_port == 0
             ? ""
-            : settings_with_port(settings->healthz_bind_address, (uint16_t)options->healthz_port, arena);
+            : settings_with_port(settings->healthz_bind_address, options->healthz_port, arena);
     settings->metrics_bind_address =
         options->metrics_port == 0
             ? ""
-            : settings_with_port(settings->metrics_bind_address, (uint16_t)options->metrics_port, arena);
+            : settings_with_port(settings->metrics_bind_address, options->metrics_port, arena);
 }
 
 static struct proxy_options no_options(void)
@@ -207,17 +219,33 @@ static struct proxy_options no_options(void)
     return options;
 }
 
+/* What is no flag; empty words are nobody's. */
+static int refuse_words(char *const words[], size_t count, struct arena *arena, struct err *err)
+{
+    struct text list = {0};
+    bool is_empty = true;
+    for (size_t i = 0; i < count; i++) {
+        is_empty = is_empty && !*words[i];
+        text_printf(&list, "%s%s", i > 0 ? " " : "", encode_quoted(words[i], arena));
+    }
+    if (!is_empty)
+        err_set(err, EINVAL, "\"kube-proxy\" does not take any arguments, got [%.400s]", text_str(&list));
+    text_done(&list);
+    return is_empty ? 0 : -EINVAL;
+}
+
 int proxy_options_parse(int argc, char *const argv[], struct arena *arena, struct proxy_options *ret,
                         struct err *err)
 {
     struct proxy_options options = no_options();
-    const char *rest = NULL;
+    char **words = arena_array(arena, char *, (size_t)argc + 1);
+    size_t word_count = 0;
     bool is_over = false;
     for (int at = 0; at < argc;) {
-        const char *word = argv[at];
+        char *word = argv[at];
         int taken = 1;
         if (is_over || word[0] != '-' || !word[1])
-            rest = rest || !*word ? rest : word;
+            words[word_count++] = word;
         else if (strcmp(word, "--") == 0)
             is_over = true;
         else if (word[1] == '-')
@@ -228,11 +256,9 @@ int proxy_options_parse(int argc, char *const argv[], struct arena *arena, struc
             return taken;
         at += taken;
     }
-    if (rest)
-        return err_set(err, EINVAL, "\"kube-proxy\" does not take any arguments, got \"%.100s\"", rest);
-    if (options.healthz_port < 0 || options.healthz_port > 65535 || options.metrics_port < 0 ||
-        options.metrics_port > 65535)
-        return err_set(err, EINVAL, "--healthz-port and --metrics-port have to lie between 0 and 65535");
+    int code = refuse_words(words, word_count, arena, err);
+    if (code < 0)
+        return code;
     join_flags(&options, arena);
     *ret = options;
     return 0;
@@ -243,6 +269,8 @@ static void join_logging(const struct proxy_options *options, struct logging_set
                          struct arena *arena)
 {
     const struct logging_settings *given = &options->settings.logging;
+    /* The flags' default comes over what a file says, as upstream. */
+    logging->text.is_split = logging->json.is_split = false;
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         const struct flag *flag = &flags[i];
         if (!(flag->logging & options->given_logging) || flag->type == FLAG_VMODULE)
@@ -266,9 +294,9 @@ static bool join_hostname(const char *override, struct proxy_settings *settings,
 {
     if (!*override)
         return true;
-    override += strspn(override, " \t\r\n");
+    override += strspn(override, SPACES);
     size_t len = strlen(override);
-    while (len > 0 && strchr(" \t\r\n", override[len - 1]))
+    while (len > 0 && strchr(SPACES, override[len - 1]))
         len--;
     char *name = arena_strndup(arena, override, len);
     for (size_t i = 0; i < len; i++)

@@ -100,7 +100,35 @@ static void words_are_those_of_pflag(void **state)
     static const char *const cases[][2] = {
         {"--foo", "unknown flag: --foo"},
         {"-x", "unknown shorthand flag: 'x' in -x"},
-        {"pos", "\"kube-proxy\" does not take any arguments, got \"pos\""},
+        {"-hx", "unknown shorthand flag: 'x' in -x"},
+        {"-h=x", "invalid argument \"x\" for \"-h, --help\" flag: strconv.ParseBool: parsing \"x\": invalid "
+                 "syntax"},
+        {"-v", "flag needs an argument: 'v' in -v"},
+        {"-v=",
+         "invalid argument \"=\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"=\": invalid syntax"},
+        {"--v=0x5",
+         "invalid argument \"0x5\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"0x5\": invalid "
+         "syntax"},
+        {"--=x", "bad flag syntax: --=x"},
+        {"---v=1", "bad flag syntax: ---v=1"},
+        {"pos", "\"kube-proxy\" does not take any arguments, got [\"pos\"]"},
+        {"-- pos --more", "\"kube-proxy\" does not take any arguments, got [\"pos\" \"--more\"]"},
+        {"--kube-api-burst=0x_1__0", "invalid argument \"0x_1__0\" for \"--kube-api-burst\" flag: "
+                                     "strconv.ParseInt: parsing \"0x_1__0\": invalid syntax"},
+        {"--kube-api-qps=0x10", "invalid argument \"0x10\" for \"--kube-api-qps\" flag: strconv.ParseFloat: "
+                                "parsing \"0x10\": invalid syntax"},
+        {"--kube-api-qps=nan", "invalid argument \"nan\" for \"--kube-api-qps\" flag: strconv.ParseFloat: "
+                               "parsing \"nan\": value out of range"},
+        {"--vmodule=a=", "invalid argument \"a=\" for \"--vmodule\" flag: \"a=\" does not have the pattern=N "
+                         "format"},
+        {"--healthz-bind-address=[::1]", "invalid argument \"[::1]\" for \"--healthz-bind-address\" flag: "
+                                         "\"[::1]\" is not in a valid format (ip or ip:port): address [::1]: "
+                                         "missing port in address"},
+        {"--nodeport-addresses=\"a\"b", "invalid argument \"\\\"a\\\"b\" for \"--nodeport-addresses\" flag: "
+                                        "parse error on line 1, column 3: extraneous or missing \" in "
+                                        "quoted-field"},
+        {"--nodeport-addresses=a\"b", "invalid argument \"a\\\"b\" for \"--nodeport-addresses\" flag: parse "
+                                      "error on line 1, column 2: bare \" in non-quoted-field"},
         {"--v=x",
          "invalid argument \"x\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"x\": invalid syntax"},
         {"--bind-address=x",
@@ -128,6 +156,49 @@ static void words_are_those_of_pflag(void **state)
     }
 }
 
+static void values_are_read_as_in_go(void **state)
+{
+    struct arena arena = {0};
+    struct proxy_options options;
+    struct err err;
+    assert_int_equal(parse("--kube-api-burst=0b1_01 --oom-score-adj=-0x_1F --conntrack-min=017 --v=010 "
+                           "--kube-api-qps=1_0.5 --vmodule=a=1 --vmodule=b=2, -hv3",
+                           &arena, &options, &err),
+                     0);
+    assert_int_equal(options.settings.burst, 5);
+    assert_int_equal(options.settings.oom_score_adj, -31);
+    assert_int_equal(options.settings.conntrack.min, 15);
+    assert_int_equal(options.settings.logging.verbosity, 3);
+    assert_true(options.settings.qps == 10.5f);
+    assert_int_equal(options.settings.logging.vmodule_count, 2);
+    assert_string_equal(options.settings.logging.vmodule[0].pattern, "a");
+    assert_true(options.is_help);
+    assert_int_equal(
+        parse("--nodeport-addresses=\"a,\"\"b\",c --nodeport-addresses=d\r\ne", &arena, &options, &err), 0);
+    assert_int_equal(options.settings.node_port_addresses.count, 3);
+    assert_string_equal(options.settings.node_port_addresses.items[0], "a,\"b");
+    assert_string_equal(options.settings.node_port_addresses.items[1], "c");
+    assert_string_equal(options.settings.node_port_addresses.items[2], "d");
+    arena_done(&arena);
+}
+
+static void a_deprecated_port_stands_behind_an_address_alone(void **state)
+{
+    struct arena arena = {0};
+    struct proxy_options options;
+    struct proxy_config config;
+    struct proxy_report report;
+    struct err err;
+    assert_int_equal(parse("--healthz-bind-address=1.2.3.4 --healthz-port=7", &arena, &options, &err), 0);
+    assert_true(proxy_options_resolve(&options, NULL, 0, &arena, &config, &report));
+    assert_int_equal(config.healthz.port, 7);
+    assert_int_equal(parse("--healthz-bind-address=1.2.3.4 --healthz-port=70000", &arena, &options, &err), 0);
+    assert_false(proxy_options_resolve(&options, NULL, 0, &arena, &config, &report));
+    assert_string_equal(report.refusal, "failed validate: KubeProxyConfiguration.HealthzBindAddress: Invalid "
+                                        "value: \"70000\": must be a valid port");
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +206,8 @@ int main(void)
         cmocka_unit_test(flags_reach_the_configuration),
         cmocka_unit_test(a_file_leaves_few_flags),
         cmocka_unit_test(words_are_those_of_pflag),
+        cmocka_unit_test(values_are_read_as_in_go),
+        cmocka_unit_test(a_deprecated_port_stands_behind_an_address_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "config/settings_message.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct reading {
@@ -213,12 +214,49 @@ static const char *read_tree(json_t *tree, const char *duplicate, struct arena *
     return NULL;
 }
 
+/* Objects with their keys in order, which is how upstream meets what was YAML; JSON stays as it is. */
+static json_t *sorted_tree(json_t *tree)
+{
+    char *text = json_dumps(tree, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    json_t *sorted = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    free(text);
+    if (!sorted)
+        return tree;
+    json_decref(tree);
+    return sorted;
+}
+
+/* What begins with a brace has to be JSON all through. NULL, or what is wrong. */
+static const char *check_json(const char *bytes, size_t len, struct arena *arena)
+{
+    json_error_t error;
+    json_t *tree = json_loadb(bytes, len, 0, &error);
+    if (tree) {
+        json_decref(tree);
+        return NULL;
+    }
+    return arena_printf(arena, "couldn't get version/kind; json parse error: line %d: %s", error.line,
+                        error.text);
+}
+
 const char *settings_read(const char *bytes, size_t len, struct arena *arena, struct proxy_settings *ret,
                           const char **ret_warning)
 {
+    static const char mark[] = "\xef\xbb\xbf";
     struct err err = {""};
     if (len > PROXY_CONFIG_MAX)
         return "the configuration is larger than 3 MiB";
+    if (len >= strlen(mark) && memcmp(bytes, mark, strlen(mark)) == 0) {
+        bytes += strlen(mark);
+        len -= strlen(mark);
+    }
+    size_t blank = 0;
+    while (blank < len && strchr(" \t\r\n", bytes[blank]) && bytes[blank])
+        blank++;
+    bool is_json = blank < len && bytes[blank] == '{';
+    const char *refusal = is_json ? check_json(bytes, len, arena) : NULL;
+    if (refusal)
+        return refusal;
     json_t *tree = wire_tree_from_yaml(bytes, len, &err);
     bool is_strict = tree != NULL;
     if (!tree)
@@ -226,7 +264,9 @@ const char *settings_read(const char *bytes, size_t len, struct arena *arena, st
     const char *sentence = arena_strdup(arena, err.text);
     if (!tree)
         return sentence;
-    const char *refusal = read_tree(tree, is_strict ? NULL : sentence, arena, ret, ret_warning);
+    if (!is_json)
+        tree = sorted_tree(tree);
+    refusal = read_tree(tree, is_strict ? NULL : sentence, arena, ret, ret_warning);
     json_decref(tree);
     return refusal;
 }

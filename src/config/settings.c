@@ -59,13 +59,13 @@ void settings_complete(struct proxy_settings *settings)
         settings->local_mode = "ClusterCIDR";
 }
 
-const char *settings_with_port(const char *address, uint16_t port, struct arena *arena)
+const char *settings_with_port(const char *address, int32_t port, struct arena *arena)
 {
     const char *host, *port_text;
     struct address parsed;
     if (host_port_split(address, arena, &host, &port_text) || !address_parse_loosely(address, arena, &parsed))
         return address;
-    return arena_printf(arena, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+    return arena_printf(arena, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, port);
 }
 
 struct text_list settings_split(const char *text, struct arena *arena)

@@ -94,7 +94,7 @@ void settings_default(struct proxy_settings *ret);
  * nodePortAddresses of nftables. */
 void settings_complete(struct proxy_settings *settings);
 /* An address alone gets the port; what is no address stays, for validation to name. In the arena. */
-const char *settings_with_port(const char *address, uint16_t port, struct arena *arena);
+const char *settings_with_port(const char *address, int32_t port, struct arena *arena);
 /* The pieces between the commas, at least one. In the arena. */
 struct text_list settings_split(const char *text, struct arena *arena);
 /* Sets a gate, in the order of names; false past SETTINGS_GATES_MAX. name is kept. */

@@ -217,7 +217,6 @@ const char *settings_from_message(struct proxy_settings *settings,
                                   const Config__KubeProxyConfiguration *message, struct arena *arena)
 {
     struct filling filling = {.settings = settings, .message = message, .arena = arena};
-    int64_t ignored;
     fill_client(&filling);
     fill_logging(&filling);
     put_text(&settings->hostname_override, message->hostnameoverride);
@@ -237,6 +236,5 @@ const char *settings_from_message(struct proxy_settings *settings,
     put_duration(&filling, &settings->config_sync_ns, message->configsyncperiod);
     put_text(&settings->port_range, message->portrange);
     PUT(settings->is_windows_service, message, windowsrunasservice);
-    put_duration(&filling, &ignored, message->udpidletimeout);
     return filling.refusal;
 }

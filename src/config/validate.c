@@ -24,7 +24,7 @@ const char *settings_check_gates(const struct proxy_settings *settings, struct a
     for (size_t i = 0; i < settings->gate_count; i++) {
         const struct gate_setting *set = &settings->gates[i];
         const struct gate *gate = gate_get(set->name);
-        if (gate && (!gate->is_locked || gate->is_on == set->value))
+        if (gate ? !gate->is_locked || gate->is_on == set->value : gate_is_gone(set->name))
             continue;
         text_add(&text, count++ ? ", " : "");
         if (!gate)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/encode.h"
 #include "api/scalar.h"
 #include "config/duration.h"
 #include "config/proxy_config.h"
 #include "config/read.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +31,67 @@ static bool is_plain(const char *value)
     return true;
 }
 
-static bool has_control(const char *value)
+/* What a reader would not give back as it stands, even in quotes: controls, and the marks of Unicode that end
+ * a line. Returns its bytes, 0 for other characters. */
+static size_t special_len(const char *at)
+{
+    static const char *const marks[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf"};
+    if ((unsigned char)*at < ' ' || *at == 0x7f)
+        return 1;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (strncmp(at, marks[i], strlen(marks[i])) == 0)
+            return strlen(marks[i]);
+    return 0;
+}
+
+static bool has_special(const char *value)
 {
     for (; *value; value++)
-        if ((unsigned char)*value < ' ' || *value == 0x7f)
+        if (special_len(value) > 0)
             return true;
     return false;
+}
+
+/* In double quotes, which take every character. */
+static const char *escaped(struct writing *writing, const char *value)
+{
+    struct text text = {0};
+    text_add(&text, "\"");
+    for (; *value; value++) {
+        size_t len = special_len(value);
+        unsigned c = (unsigned char)*value;
+        if (len == 1)
+            text_printf(&text, c == '\n' ? "\\n" : "\\x%02x", c);
+        else if (len == 2)
+            text_add(&text, "\\N");
+        else if (len == 3)
+            text_add(&text, c == 0xef ? "\\uFEFF" : (unsigned char)value[2] == 0xa8 ? "\\L" : "\\P");
+        else
+            text_printf(&text, "%s%c", c == '"' || c == '\\' ? "\\" : "", *value);
+        value += len > 1 ? len - 1 : 0;
+    }
+    text_add(&text, "\"");
+    const char *kept = arena_strdup(writing->arena, text_str(&text));
+    text_done(&text);
+    return kept;
+}
+
+/* A number of base 60 in YAML 1.1 (1:30): nobody reads it so any more, and Go's writer quotes it for those
+ * who do. */
+static bool is_base_60(const char *value)
+{
+    value += *value == '-' || *value == '+';
+    size_t len = strspn(value, "0123456789_"), parts = 0;
+    if (len == 0 || *value == '_')
+        return false;
+    for (value += len; *value == ':'; value += len, parts++) {
+        len = 1 + strspn(value + 1, "0123456789");
+        if (len < 2 || len > 3 || (len == 3 && value[1] > '5'))
+            return false;
+    }
+    if (*value == '.')
+        value += 1 + strspn(value + 1, "0123456789_");
+    return parts > 0 && !*value;
 }
 
 /* A date, which Go's writer keeps from being read as a time. */
@@ -50,9 +105,9 @@ static bool is_date(const char *value)
 
 static const char *quoted(struct writing *writing, const char *value)
 {
-    if (!*value || has_control(value) || is_date(value) ||
+    if (!*value || has_special(value) || is_date(value) || is_base_60(value) ||
         scalar_resolve(value, strlen(value)).type != SCALAR_STRING)
-        return encode_quoted(value, writing->arena);
+        return escaped(writing, value);
     if (is_plain(value))
         return value;
     struct text text = {0};
@@ -99,23 +154,29 @@ static void put_head(struct writing *writing, const char *key)
     text_printf(writing->text, "%s:\n", key);
 }
 
-static void put_client(struct writing *writing, const struct proxy_settings *settings)
+/* The fewest digits that are this float again, whole numbers without an exponent: as Go writes them. */
+static void put_float(struct writing *writing, const char *key, float value)
 {
-    char qps[32];
-    bool is_whole =
-        settings->qps > -1e15f && settings->qps < 1e15f && settings->qps == (float)(int64_t)settings->qps;
-    snprintf(qps, sizeof(qps), "%.0f", (double)settings->qps);
-    for (int digits = 6; digits <= 9 && !is_whole; digits++) {
-        snprintf(qps, sizeof(qps), "%.*g", digits, (double)settings->qps);
-        if (strtof(qps, NULL) == settings->qps)
+    char digits[32];
+    for (int count = 1; count <= 9; count++) {
+        snprintf(digits, sizeof(digits), "%.*g", count, (double)value);
+        if (strtof(digits, NULL) == value)
             break;
     }
+    double shortest = strtod(digits, NULL);
+    if (fabs(shortest) < 1e15 && shortest == floor(shortest))
+        snprintf(digits, sizeof(digits), "%.0f", shortest);
+    text_printf(writing->text, "%s: %s\n", key, digits);
+}
+
+static void put_client(struct writing *writing, const struct proxy_settings *settings)
+{
     put_head(writing, "clientConnection");
     put_string(writing, "  acceptContentTypes", settings->accept_content_types);
     put_number(writing, "  burst", settings->burst);
     put_string(writing, "  contentType", settings->content_type);
     put_string(writing, "  kubeconfig", settings->kubeconfig);
-    text_printf(writing->text, "  qps: %s\n", qps);
+    put_float(writing, "  qps", settings->qps);
 }
 
 static void put_conntrack(struct writing *writing, const struct conntrack_settings *conntrack)

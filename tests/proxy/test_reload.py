@@ -115,7 +115,7 @@ def test_anew(lab, prober, rest, configured, node_port):
 @pytest.mark.parametrize("wrong, sentence", [
     ({"clusterCIDR": "10.0.0.0/99"}, "10.0.0.0/99"),
     ({"oomScoreAdj": 5000}, "OOMScoreAdj: Invalid value: 5000"),
-    ("{", "failed to decode: line 2"),
+    ("{", "json parse error: line 1"),
 ])
 def test_what_is_wrong_is_not_taken(prober, configured, node_port, wrong, sentence):
     good = configured.config
