@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "daemon/notices.h"
 #include "daemon/sources.h"
 #include "daemon/turns.h"
 #include "sys/single.h"
@@ -28,8 +29,8 @@ static void on_report(void *context, const char *sentence)
 static void on_service_health_report(void *context, const struct service_health_want *want,
                                      const char *sentence)
 {
-    (void)context;
     log_warning("Service %s/%s: %s", want->namespace, want->name, sentence);
+    notices_service_health(context, want, sentence);
 }
 
 static bool on_is_healthy(void *context)

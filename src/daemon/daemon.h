@@ -25,6 +25,7 @@ struct daemon {
     struct manifests *manifests;        /* NULL: the API alone */
     struct cluster *cluster;            /* ROLE_PROXY */
     struct apiserver_source *apiserver; /* ROLE_PROXY */
+    struct events *events;              /* ROLE_PROXY: notices.h */
     struct interface_watch *interface_watch;
     struct control_server *control;
     struct health health;

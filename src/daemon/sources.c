@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/proxy_config.h"
 #include "daemon/daemon.h"
+#include "daemon/notices.h"
 #include "daemon/turns.h"
 #include "store/convert.h"
 
@@ -75,6 +76,8 @@ static int open_cluster(struct daemon *daemon, const struct source_sink *sink, s
         code = apiserver_source_open(&daemon->apiserver, daemon->cluster, &daemon->loop, &source, sink,
                                      on_synced, err);
     text_done(&self);
+    if (code == 0)
+        notices_open(daemon);
     return code;
 }
 
@@ -124,6 +127,7 @@ void sources_close(struct daemon *daemon)
 {
     manifests_close(daemon->manifests);
     apiserver_source_close(daemon->apiserver);
+    notices_close(daemon);
     cluster_close(daemon->cluster);
     embedded_close(&daemon->embedded);
 }

@@ -14,6 +14,10 @@ def test_node_port_and_zones(lab, prober, rest, fleet):
     walk.node_port(lab, prober, rest)
 
 
+def test_events(lab, rest, fleet):
+    walk.events(lab, rest, fleet)
+
+
 def test_thousand_changes(lab, prober, api, fleet, targets):
     with Load(prober, targets, established=1) as counts:
         seconds, turns = walk.burst(lab, prober, [api.rest() for _ in range(4)], fleet)

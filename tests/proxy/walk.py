@@ -2,6 +2,7 @@
 """What holds against any API server: packets follow the API. Each function is one test, for ours and for a real one."""
 import contextlib
 import signal
+import socket
 import time
 
 import fed
@@ -123,3 +124,34 @@ def burst(lab, prober, rests, fleet):
         fed.delete(rest, things)
     fed.wait_equal(fleet.proxies.values(), rest)
     return seconds, used
+
+
+def told(rest, kind, name, reason, namespace="default"):
+    """The events of that reason about an object."""
+    items = rest.good("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
+    return [event for event in items
+            if event["reason"] == reason and (event["regarding"]["kind"], event["regarding"]["name"]) == (kind, name)]
+
+
+def events(lab, rest, fleet):
+    """The API server hears of each start, and of a health check port that somebody else has on one node."""
+    for node in fleet.proxies:
+        wait_until(lambda node=node: told(rest, "Node", node, "Starting"), fed.CAUGHT_UP_S, lambda node=node: f"Starting of {node}")
+        event = told(rest, "Node", node, "Starting")[0]
+        assert (event["type"], event["action"], event["reportingController"]) == ("Normal", "StartKubeProxy", "kube-proxy")
+        assert event["reportingInstance"].startswith("kube-proxy-") and not event.get("note")
+        assert event["metadata"]["name"].startswith(f"{node}.")
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30799,
+            "ports": [{"name": "tcp", "protocol": "TCP", "port": 80, "targetPort": 8080}]}
+    things = manifests.simple("blocked", lab.topology, ["10.96.4.8"], "a1", spec=spec)
+    with lab.namespace("n2").socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("0.0.0.0", 30799))
+        other.listen()
+        fed.create(rest, things)
+        wait_until(lambda: told(rest, "Service", "blocked", "FailedToStartServiceHealthcheck"), fed.CAUGHT_UP_S,
+                   lambda: "FailedToStartServiceHealthcheck of blocked")
+    event, = told(rest, "Service", "blocked", "FailedToStartServiceHealthcheck")
+    assert (event["type"], event["action"]) == ("Warning", "Listen")
+    assert event["regarding"]["namespace"] == "default" and event["regarding"]["apiVersion"] == "v1"
+    assert "n2" in event["note"] and "30799" in event["note"] and "default/blocked" in event["note"]
+    fed.delete(rest, things)

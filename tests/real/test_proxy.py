@@ -79,5 +79,9 @@ def test_node_port_and_zones(lab, prober, new_rest, fleet):
     walk.node_port(lab, prober, new_rest())
 
 
+def test_events(lab, new_rest, fleet):
+    walk.events(lab, new_rest(), fleet)
+
+
 def test_thousand_changes(lab, prober, new_rest, fleet):
     walk.burst(lab, prober, [new_rest() for _ in range(4)], fleet)
