@@ -4,119 +4,39 @@
 #include "api/encode.h"
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "config/flag_values.h"
+#include "config/proxy_flags.h"
 #include "config/read.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
-#define AT(field) offsetof(struct proxy_options, field)
-#define SET(field) offsetof(struct proxy_options, settings.field)
-/* Values that nobody here reads: of Windows, of modes long gone. */
-#define NOWHERE SIZE_MAX
 #define SPACES " \t\r\n\v\f"
 
-static const struct flag {
-    const char *name;
-    enum flag_type type;
-    size_t offset;
-    unsigned logging;       /* its bit in given_logging */
-    const char *instead_of; /* deprecated: what to use, or "" */
-} flags[] = {
-    {"config", FLAG_STRING, AT(config_file)},
-    {"write-config-to", FLAG_STRING, AT(write_config_to)},
-    {"master", FLAG_STRING, AT(master)},
-    {"hostname-override", FLAG_STRING, AT(hostname_override)},
-    {"machine-id-file", FLAG_STRING, AT(machine_id_file)},
-    {"boot-id-file", FLAG_STRING, AT(boot_id_file)},
-    {"version", FLAG_VERSION, AT(version)},
-    {"help", FLAG_BOOL, AT(is_help)},
-    {"cleanup", FLAG_BOOL, AT(is_cleanup)},
-    {"init-only", FLAG_BOOL, AT(is_init_only)},
-    {"feature-gates", FLAG_GATES, AT(settings)},
-    {"kubeconfig", FLAG_STRING, SET(kubeconfig)},
-    {"kube-api-content-type", FLAG_STRING, SET(content_type)},
-    {"kube-api-burst", FLAG_INT32, SET(burst)},
-    {"kube-api-qps", FLAG_FLOAT, SET(qps)},
-    {"bind-address", FLAG_IP, SET(bind_address)},
-    {"healthz-bind-address", FLAG_IP_PORT, SET(healthz_bind_address)},
-    {"metrics-bind-address", FLAG_IP_PORT, SET(metrics_bind_address)},
-    {"healthz-port", FLAG_INT32, AT(healthz_port), 0, "healthz-bind-address"},
-    {"metrics-port", FLAG_INT32, AT(metrics_port), 0, "metrics-bind-address"},
-    {"bind-address-hard-fail", FLAG_BOOL, SET(is_bind_fatal)},
-    {"profiling", FLAG_BOOL, SET(has_profiling)},
-    {"show-hidden-metrics-for-version", FLAG_STRING, SET(hidden_metrics_version)},
-    {"proxy-mode", FLAG_STRING, SET(mode)},
-    {"iptables-masquerade-bit", FLAG_INT32, SET(iptables_bit)},
-    {"masquerade-all", FLAG_BOOL, SET(masquerades_all)},
-    {"iptables-localhost-nodeports", FLAG_BOOL, SET(has_localhost_node_ports)},
-    {"iptables-sync-period", FLAG_DURATION, AT(iptables_sync_ns)},
-    {"iptables-min-sync-period", FLAG_DURATION, AT(iptables_min_sync_ns)},
-    {"ipvs-sync-period", FLAG_DURATION, AT(ipvs_sync_ns)},
-    {"ipvs-min-sync-period", FLAG_DURATION, AT(ipvs_min_sync_ns)},
-    {"ipvs-scheduler", FLAG_STRING, SET(ipvs.scheduler)},
-    {"ipvs-exclude-cidrs", FLAG_LIST, SET(ipvs.exclude_cidrs)},
-    {"ipvs-strict-arp", FLAG_BOOL, SET(ipvs.is_strict_arp)},
-    {"ipvs-tcp-timeout", FLAG_DURATION, SET(ipvs.tcp_ns)},
-    {"ipvs-tcpfin-timeout", FLAG_DURATION, SET(ipvs.tcp_fin_ns)},
-    {"ipvs-udp-timeout", FLAG_DURATION, SET(ipvs.udp_ns)},
-    {"detect-local-mode", FLAG_STRING, SET(local_mode)},
-    {"pod-bridge-interface", FLAG_STRING, SET(bridge_interface)},
-    {"pod-interface-name-prefix", FLAG_STRING, SET(interface_prefix)},
-    {"cluster-cidr", FLAG_STRING, AT(cluster_cidr)},
-    {"nodeport-addresses", FLAG_LIST, SET(node_port_addresses)},
-    {"oom-score-adj", FLAG_INT32, SET(oom_score_adj)},
-    {"conntrack-max-per-core", FLAG_INT32, SET(conntrack.max_per_core)},
-    {"conntrack-min", FLAG_INT32, SET(conntrack.min)},
-    {"conntrack-tcp-timeout-established", FLAG_DURATION, SET(conntrack.tcp_established_ns)},
-    {"conntrack-tcp-timeout-close-wait", FLAG_DURATION, SET(conntrack.tcp_close_wait_ns)},
-    {"conntrack-tcp-be-liberal", FLAG_BOOL, SET(conntrack.is_tcp_liberal)},
-    {"conntrack-udp-timeout", FLAG_DURATION, SET(conntrack.udp_ns)},
-    {"conntrack-udp-timeout-stream", FLAG_DURATION, SET(conntrack.udp_stream_ns)},
-    {"config-sync-period", FLAG_DURATION, SET(config_sync_ns)},
-    {"v", FLAG_LEVEL, SET(logging.verbosity), 1 << 0},
-    {"vmodule", FLAG_VMODULE, SET(logging), 1 << 1},
-    {"logging-format", FLAG_STRING, SET(logging.format), 1 << 2},
-    {"log-flush-frequency", FLAG_DURATION, SET(logging.flush_ns), 1 << 3},
-    {"log-text-split-stream", FLAG_BOOL, SET(logging.text.is_split), 1 << 4},
-    {"log-text-info-buffer-size", FLAG_QUANTITY, SET(logging.text.buffer_size), 1 << 5},
-    {"log-json-split-stream", FLAG_BOOL, SET(logging.json.is_split), 1 << 6},
-    {"log-json-info-buffer-size", FLAG_QUANTITY, SET(logging.json.buffer_size), 1 << 7},
-    {"windows-service", FLAG_BOOL, SET(is_windows_service)},
-    {"source-vip", FLAG_STRING, SET(winkernel.source_vip)},
-    {"network-name", FLAG_STRING, SET(winkernel.network_name)},
-    {"enable-dsr", FLAG_BOOL, SET(winkernel.is_dsr)},
-    {"root-hnsendpoint-name", FLAG_STRING, SET(winkernel.root_endpoint_name)},
-    {"forward-healthcheck-vip", FLAG_BOOL, SET(winkernel.forwards_health_vip)},
-    {"proxy-port-range", FLAG_STRING, SET(port_range), 0, ""},
-    {"udp-timeout", FLAG_DURATION, NOWHERE, 0, ""},
-};
-
 /* For what a flag's value may stay absent and mean this. */
-static const char *implied_value(const struct flag *flag)
+static const char *implied_value(const struct proxy_flag *flag)
 {
     return flag->type == FLAG_BOOL || flag->type == FLAG_VERSION ? "true" : NULL;
 }
 
-static const struct flag *find_flag(const char *name, size_t len)
+static const struct proxy_flag *find_flag(const char *name, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        const char *known = flags[i].name;
+    for (size_t i = 0; i < proxy_flag_count; i++) {
+        const char *known = proxy_flags[i].name;
         size_t at = 0;
         while (at < len && known[at] && known[at] == (name[at] == '_' ? '-' : name[at]))
             at++;
         if (at == len && !known[at])
-            return &flags[i];
+            return &proxy_flags[i];
     }
     return NULL;
 }
 
-static int set_flag(struct proxy_options *options, const struct flag *flag, const char *value,
+static int set_flag(struct proxy_options *options, const struct proxy_flag *flag, const char *value,
                     struct arena *arena, struct err *err)
 {
     char unused[16];
-    void *where = flag->offset == NOWHERE ? (void *)unused : (char *)options + flag->offset;
+    void *where = flag->offset == PROXY_FLAG_NOWHERE ? (void *)unused : (char *)options + flag->offset;
     int code = flag_value_set(flag->type, where, value, arena, err);
     if (code < 0)
         return err_prefix(err, code, "invalid argument %.200s for \"%s%s\" flag", encode_quoted(value, arena),
@@ -139,7 +59,7 @@ static int parse_short(int argc, char *const argv[], struct proxy_options *optio
                        struct err *err)
 {
     for (const char *letter = argv[0] + 1; *letter; letter++) {
-        const struct flag *flag = find_flag(*letter == 'h' ? "help" : "v", *letter == 'h' ? 4 : 1);
+        const struct proxy_flag *flag = find_flag(*letter == 'h' ? "help" : "v", *letter == 'h' ? 4 : 1);
         bool has_value = letter[1] == '=' && letter[2];
         if (*letter != 'h' && *letter != 'v')
             return err_set(err, EINVAL, "unknown shorthand flag: '%c' in -%.100s", *letter, letter);
@@ -161,7 +81,7 @@ static int parse_long(int argc, char *const argv[], struct proxy_options *option
 {
     const char *name = argv[0] + 2;
     size_t len = strcspn(name, "=");
-    const struct flag *flag = find_flag(name, len);
+    const struct proxy_flag *flag = find_flag(name, len);
     if (len == 0 || *name == '-')
         return err_set(err, EINVAL, "bad flag syntax: %.100s", argv[0]);
     if (!flag)
@@ -234,6 +154,12 @@ static int refuse_words(char *const words[], size_t count, struct arena *arena, 
     return is_empty ? 0 : -EINVAL;
 }
 
+void proxy_options_help(struct text *ret)
+{
+    const struct proxy_options defaults = no_options();
+    proxy_flags_help(&defaults, ret);
+}
+
 int proxy_options_parse(int argc, char *const argv[], struct arena *arena, struct proxy_options *ret,
                         struct err *err)
 {
@@ -271,11 +197,11 @@ static void join_logging(const struct proxy_options *options, struct logging_set
     const struct logging_settings *given = &options->settings.logging;
     /* The flags' default comes over what a file says, as upstream. */
     logging->text.is_split = logging->json.is_split = false;
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        const struct flag *flag = &flags[i];
+    for (size_t i = 0; i < proxy_flag_count; i++) {
+        const struct proxy_flag *flag = &proxy_flags[i];
         if (!(flag->logging & options->given_logging) || flag->type == FLAG_VMODULE)
             continue;
-        size_t offset = flag->offset - SET(logging);
+        size_t offset = flag->offset - offsetof(struct proxy_options, settings.logging);
         memcpy((char *)logging + offset, (const char *)given + offset, flag_value_size(flag->type));
     }
     if (given->vmodule_count == 0)

@@ -25,6 +25,9 @@ struct proxy_options {
 int proxy_options_parse(int argc, char *const argv[], struct arena *arena, struct proxy_options *ret,
                         struct err *err);
 
+/* Appends the flags for --help: in groups, each with its type, what it does and its default. */
+void proxy_options_help(struct text *ret);
+
 /* From options and, with config_file, that file's bytes (else NULL) to a configuration. With a file all flags
  * are ignored but hostname-override and logging, whose flags win, and those that are no configuration. PURE;
  * false with the refusal set, *ret untouched. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/proxy_options.h"
 
+#include "config/proxy_flags.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,6 +201,35 @@ static void a_deprecated_port_stands_behind_an_address_alone(void **state)
     arena_done(&arena);
 }
 
+static void help_has_every_flag_with_its_default(void **state)
+{
+    static const char *const pieces[] = {
+        "\nThe apiserver:\n",
+        "\n  -v, --v Level\n",
+        "\n      --cleanup\n", /* a switch has no type */
+        "\n      --proxy-mode ProxyMode\n",
+        "(default \"text\")\n",
+        "0 to 31; of iptables and ipvs.\n          (default 14)\n", /* wrapped */
+        "0: as the kernel has it. (default 24h0m0s)\n",
+        "IPv4 alone. (default true)\n",
+    };
+    struct text text = {0};
+    proxy_options_help(&text);
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+        if (!strstr(text_str(&text), pieces[i]))
+            fail_msg("no %s in %s", pieces[i], text_str(&text));
+    for (size_t i = 0; i < proxy_flag_count; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "--%s%s", proxy_flags[i].name,
+                 proxy_flags[i].type == FLAG_BOOL ? "\n" : " ");
+        if (!strstr(text_str(&text), name) || strlen(proxy_flags[i].help) < 5)
+            fail_msg("no %s", name);
+    }
+    for (const char *line = text_str(&text); *line; line += strcspn(line, "\n") + 1)
+        assert_in_range(strcspn(line, "\n"), 0, 100);
+    text_done(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_file_leaves_few_flags),
         cmocka_unit_test(words_are_those_of_pflag),
         cmocka_unit_test(values_are_read_as_in_go),
+        cmocka_unit_test(help_has_every_flag_with_its_default),
         cmocka_unit_test(a_deprecated_port_stands_behind_an_address_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

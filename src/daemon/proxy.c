@@ -35,12 +35,20 @@ struct proxy_role {
     unsigned current; /* the reading in force */
 };
 
-static const char usage_text[] =
-    "Usage: fairlead proxy [FLAG...]\n\n"
-    "Serves what a cluster's apiserver says on this node. Flags and configuration file (--config) are those "
-    "of kube-proxy\n"
-    "1.36; the mode is nftables whatever they say. Of fairlead's own:\n\n"
-    "  --control-socket PATH    where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT "\n";
+static void print_usage(void)
+{
+    struct text flags = {0};
+    proxy_options_help(&flags);
+    printf(
+        "Usage: fairlead proxy [FLAG...]\n\n"
+        "Serves on this node what a cluster's apiserver says, with the flags and the configuration file of "
+        "kube-proxy 1.36.\n\n"
+        "Of fairlead's own:\n"
+        "      --control-socket string\n"
+        "          Where the tools reach this daemon. (default \"" CONTROL_SOCKET_DEFAULT "\")\n\n%s",
+        text_str(&flags));
+    text_done(&flags);
+}
 
 /* Takes the one flag that kube-proxy has not out of the arguments. */
 static int take_own_flags(int argc, char *const *argv, char **rest, const char **ret_socket)
@@ -293,7 +301,7 @@ int proxy_main(int argc, char *const *argv)
         fprintf(stderr, "fairlead proxy: %s\n", err.text);
         status = 2;
     } else if (role.flags.is_help) {
-        fputs(usage_text, stdout);
+        print_usage();
         status = 0;
     } else if (*role.flags.version) {
         status = version_main(0, NULL);

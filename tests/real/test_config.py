@@ -194,6 +194,38 @@ class Compared:
             "\n".join(self.failures[:int(os.environ.get("CONFIG_SHOWN", "30"))])
 
 
+def helped(argv):
+    """{flag: (shorthand, type, default)} of what --help prints, and that text."""
+    text = subprocess.run([*argv, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    found = {}
+    for block in re.split(r"(?m)^(?= {2}(?: {4}|-\w, )--)", text)[1:]:
+        shorthand, name, rest = re.match(r" +(?:-(\w), )?--(\S+)(.*)", block, re.S).groups()
+        rest = re.split(r"\n\n|\n\S", rest)[0]
+        kind = re.match(r" (\S+)", rest)
+        default = re.search(r"\(default\s+([^()]*)\)\s*$", rest)
+        found[name] = (shorthand, kind[1] if kind else "", default[1] if default else None)
+    return found, text
+
+
+def test_help_has_every_flag():
+    if not kube_proxy():
+        pytest.skip("needs a kube-proxy: KUBE_PROXY_BIN, or one in KUBEBUILDER_ASSETS")
+    ours, _ = helped([os.environ.get("FAIRLEAD", "build/fairlead"), "proxy"])
+    theirs, _ = helped([kube_proxy()])
+    assert len(theirs) > 50
+    assert {name: ours.get(name) for name in theirs} == theirs
+
+
+def test_every_gate_is_known(compared):
+    """Each with its default; one that has no default of its own yet (alpha) may be turned on."""
+    _, text = helped([kube_proxy()])
+    gates = re.findall(r"(?m)^ +(?:kube:)?(\w+)=true\|false \((\w+) - default=(\w+)\)", text)
+    assert len(gates) > 100
+    compared.all([([f"--feature-gates={name}={default}"], None) for name, _, default in gates]
+                 + [([f"--feature-gates={name}={'false' if default == 'true' else 'true'}"], None) for name, _, default in gates])
+    compared.verdict()
+
+
 @pytest.fixture
 def compared(tmp_path):
     if not kube_proxy():
