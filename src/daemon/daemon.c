@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "daemon/kernel_settings.h"
 #include "daemon/notices.h"
 #include "daemon/sources.h"
 #include "daemon/turns.h"
@@ -173,6 +174,7 @@ static void take_settings(struct daemon *daemon)
 {
     log_set_level(daemon->options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     health_set_period(&daemon->health, daemon->options.sync_period_ms);
+    kernel_settings_serve(&daemon->options);
 }
 
 void daemon_take_options(struct daemon *daemon, const struct options *options)

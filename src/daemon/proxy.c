@@ -6,6 +6,7 @@
 #include "config/read.h"
 #include "daemon/commands.h"
 #include "daemon/daemon.h"
+#include "daemon/kernel_settings.h"
 #include "sys/read_file.h"
 #include "sys/write_file.h"
 
@@ -253,10 +254,8 @@ static int serve(struct proxy_role *role)
     int status;
     if (*role->flags.write_config_to)
         return write_config(config, role->flags.write_config_to);
-    if (role->flags.is_init_only) {
-        log_info("--init-only: there is nothing that has to be set up beforehand");
-        return 0;
-    }
+    if (role->flags.is_init_only)
+        return kernel_settings_init(&role->readings[role->current].options);
     if (config->mode != PROXY_MODE_NFTABLES)
         log_warning("mode \"%s\" is not in this version: nftables serves instead", config->settings->mode);
     do

@@ -16,3 +16,7 @@ struct conntrack_result {
 
 int conntrack_reconcile(const struct dataplane_change *changes, size_t count,
                         const struct dataplane_node *node, struct conntrack_result *ret, struct err *err);
+
+/* Makes the kernel load connection tracking, where it is a module, so that its sysctls are there before the
+ * first rule needs it. Nothing comes of it where that cannot be: whoever looks for a sysctl finds out. */
+void conntrack_load(void);

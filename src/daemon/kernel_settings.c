@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/kernel_settings.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/options.h"
+#include "dataplane/conntrack.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/sysinfo.h>
+
+#define CONNTRACK "/proc/sys/net/netfilter/nf_conntrack_"
+#define IPVS "/proc/sys/net/ipv4/vs/"
+#define CONNTRACK_MAX_LIMIT 1048576
+#define ENTRIES_PER_BUCKET 4
+
+struct list {
+    struct kernel_setting *settings;
+    size_t count;
+};
+
+static void add(struct list *list, const char *path, int64_t value, const char *reason)
+{
+    list->settings[list->count++] = (struct kernel_setting){path, value, SYSCTL_EXACTLY, reason};
+}
+
+/* Less than a second is asked for as 0, as upstream. */
+static void add_timeout(struct list *list, const char *path, int64_t ms, const char *reason)
+{
+    if (ms > 0)
+        add(list, path, ms / 1000, reason);
+}
+
+/* A machine of many CPUs is held to a limit that conntrack.min may be above. */
+static int64_t conntrack_max(const struct conntrack_settings *settings, unsigned cpu_count)
+{
+    int64_t scaled = (int64_t)settings->max_per_core * cpu_count;
+    if (settings->max_per_core <= 0)
+        return 0;
+    if (scaled > CONNTRACK_MAX_LIMIT)
+        return CONNTRACK_MAX_LIMIT;
+    return scaled > settings->min ? scaled : settings->min;
+}
+
+static void add_conntrack(struct list *list, const struct proxy_config *config, unsigned cpu_count)
+{
+    const struct conntrack_settings *settings = &config->settings->conntrack;
+    int64_t max = conntrack_max(settings, cpu_count);
+    if (max > 0) {
+        add(list, CONNTRACK "max", max, "conntrack.maxPerCore");
+        add(list, "/sys/module/nf_conntrack/parameters/hashsize", max / ENTRIES_PER_BUCKET,
+            "conntrack.maxPerCore");
+        list->settings[list->count - 1].need = SYSCTL_AT_LEAST;
+    }
+    add_timeout(list, CONNTRACK "tcp_timeout_established", config->tcp_established_ms,
+                "conntrack.tcpEstablishedTimeout");
+    add_timeout(list, CONNTRACK "tcp_timeout_close_wait", config->tcp_close_wait_ms,
+                "conntrack.tcpCloseWaitTimeout");
+    if (settings->is_tcp_liberal)
+        add(list, CONNTRACK "tcp_be_liberal", 1, "conntrack.tcpBeLiberal");
+    add_timeout(list, CONNTRACK "udp_timeout", config->udp_ms, "conntrack.udpTimeout");
+    add_timeout(list, CONNTRACK "udp_timeout_stream", config->udp_stream_ms, "conntrack.udpStreamTimeout");
+}
+
+/* Without a CIDR of IPv4 there is no restriction in that family (pkg/proxy/util/nodeport_addresses.go). */
+static bool has_loopback_node_ports(const struct proxy_config *config)
+{
+    struct prefix loopback;
+    bool has_ipv4 = config->is_node_port_primary;
+    prefix_parse("127.0.0.0/8", &loopback, NULL);
+    for (size_t i = 0; i < config->node_port_addresses.count; i++) {
+        const struct prefix *prefix = &config->node_port_addresses.items[i];
+        if (address_family(&prefix->address) != FAMILY_IPV4)
+            continue;
+        has_ipv4 = true;
+        if (prefix_covers(&loopback, prefix) || prefix_contains(prefix, &loopback.address))
+            return true;
+    }
+    return !has_ipv4;
+}
+
+static void add_ipvs(struct list *list, const struct proxy_config *config)
+{
+    add(list, IPVS "conntrack", 1, "mode ipvs");
+    add(list, IPVS "expire_nodest_conn", 1, "mode ipvs");
+    add(list, IPVS "expire_quiescent_template", 1, "mode ipvs");
+    add(list, "/proc/sys/net/ipv4/ip_forward", 1, "mode ipvs");
+    if (!config->settings->ipvs.is_strict_arp)
+        return;
+    add(list, "/proc/sys/net/ipv4/conf/all/arp_ignore", 1, "ipvs.strictARP");
+    add(list, "/proc/sys/net/ipv4/conf/all/arp_announce", 2, "ipvs.strictARP");
+}
+
+size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode mode, unsigned cpu_count,
+                              struct kernel_setting ret[KERNEL_SETTINGS_MAX])
+{
+    struct list list = {.settings = ret};
+    add_conntrack(&list, config, cpu_count);
+    if (mode == PROXY_MODE_IPTABLES && config->settings->has_localhost_node_ports &&
+        has_loopback_node_ports(config))
+        add(&list, "/proc/sys/net/ipv4/conf/all/route_localnet", 1, "iptables.localhostNodePorts");
+    if (mode == PROXY_MODE_IPVS)
+        add_ipvs(&list, config);
+    return list.count;
+}
+
+struct kernel_setting kernel_settings_oom(const struct proxy_config *config)
+{
+    return (struct kernel_setting){"/proc/self/oom_score_adj", config->settings->oom_score_adj,
+                                   SYSCTL_EXACTLY, "oomScoreAdj"};
+}
+
+size_t kernel_settings_apply(const char *root, const struct kernel_setting *settings, size_t count,
+                             kernel_report_fn *report, void *context)
+{
+    size_t failures = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct kernel_setting *setting = &settings[i];
+        struct sysctl_change change;
+        struct err err;
+        if (sysctl_ensure(root, setting->path, setting->value, setting->need, &change, &err) < 0) {
+            err_prefix(&err, 0, "%s %" PRId64, setting->reason, setting->value);
+            report(context, true, err.text);
+            failures++;
+        } else if (change.is_changed) {
+            err_set(&err, 1, "%s was %" PRId64 " and is %" PRId64 " now, for %s", setting->path,
+                    change.before, setting->value, setting->reason);
+            report(context, false, err.text);
+        }
+    }
+    return failures;
+}
+
+/* --- on the machine --- */
+
+static void on_report(void *context, bool is_failure, const char *sentence)
+{
+    const enum log_level *failure_level = context;
+    log_write(is_failure ? *failure_level : LOG_LEVEL_INFO, "%s", sentence);
+}
+
+/* The mode that serves, not the one that was asked for: no sysctl without a use. */
+static size_t apply_all(const struct options *options, enum log_level failure_level, bool with_oom)
+{
+    struct kernel_setting settings[KERNEL_SETTINGS_MAX + 1];
+    const struct proxy_config *config = options->proxy_config;
+    size_t count = kernel_settings_wanted(config, PROXY_MODE_NFTABLES, (unsigned)get_nprocs(), settings);
+    if (with_oom)
+        settings[count++] = kernel_settings_oom(config);
+    conntrack_load();
+    return kernel_settings_apply("", settings, count, on_report, &failure_level);
+}
+
+void kernel_settings_serve(const struct options *options)
+{
+    if (options->proxy_config)
+        apply_all(options, LOG_LEVEL_WARNING, true);
+}
+
+int kernel_settings_init(const struct options *options)
+{
+    size_t failures = apply_all(options, LOG_LEVEL_ERROR, false);
+    if (failures)
+        return 1;
+    log_info("--init-only: the kernel is set up");
+    return 0;
+}
