@@ -7,7 +7,7 @@
 build_packages="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
     libuv1-dev libyaml-dev libprotobuf-c-dev protobuf-c-compiler libnftnl-dev libmnl-dev
     libnetfilter-conntrack-dev libmicrohttpd-dev libjansson-dev libsqlite3-dev libgnutls28-dev
-    libcurl4-gnutls-dev uthash-dev libcmocka-dev python3 python3-protobuf protobuf-compiler"
+    libcurl4-gnutls-dev libcap-ng-dev libseccomp-dev uthash-dev libcmocka-dev python3 python3-protobuf protobuf-compiler"
 lab_packages="iproute2 nftables conntrack nginx curl procps python3 python3-pytest python3-yaml"
 api_packages="iproute2 nftables util-linux openssl python3 python3-pytest python3-yaml"
 clang_packages="clang libclang-rt-dev"
