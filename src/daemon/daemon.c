@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "daemon/confinement.h"
 #include "daemon/kernel_settings.h"
 #include "daemon/notices.h"
 #include "daemon/sources.h"
@@ -111,10 +112,21 @@ static int init_handles(struct daemon *daemon, struct err *err)
     return 0;
 }
 
+/* A node's proxy has to serve on a file system that is read-only as well; the tools alone miss the socket. */
+static int open_control(struct daemon *daemon, struct err *err)
+{
+    const struct options *options = &daemon->options;
+    int code =
+        control_listen(&daemon->control, &daemon->loop, options->control_socket, tools_answer, daemon, err);
+    if (code == 0 || options->role != ROLE_PROXY || code == -EADDRINUSE)
+        return code;
+    log_warning("%s; the tools cannot reach this daemon, which serves nevertheless", err->text);
+    return 0;
+}
+
 /* Everything above the options, lowest first; what was opened is closed by close_all. */
 static int open_all(struct daemon *daemon, struct err *err)
 {
-    const struct options *options = &daemon->options;
     int code = single_claim("fairlead", &daemon->claim_fd, err);
     if (code == 0)
         code = nftables_dataplane.probe(err);
@@ -127,8 +139,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     turns_init(daemon);
     daemon->service_health =
         service_health_new(&daemon->loop, on_is_healthy, on_service_health_report, daemon);
-    code =
-        control_listen(&daemon->control, &daemon->loop, options->control_socket, tools_answer, daemon, err);
+    code = open_control(daemon, err);
     if (code == 0)
         code = open_web(daemon, err);
     if (code == 0)
@@ -192,6 +203,8 @@ int daemon_run(const struct options *options)
     metrics_init(&daemon.metrics);
     health_init(&daemon.health, options->sync_period_ms);
     take_settings(&daemon);
+    if (!options->dry_run)
+        confinement_enter(options);
     int code = init_handles(&daemon, &err);
     if (code == 0)
         code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);

@@ -141,6 +141,8 @@ static const struct flag flags[] = {
      CUSTOM(take_sync_period)},
     {"--control-socket", "PATH", "where the tools reach this daemon; " CONTROL_SOCKET_DEFAULT,
      TEXT(options.control_socket)},
+    {"--confine", NULL, "give up capabilities and system calls that are not needed; true",
+     BOOL(options.is_confined)},
     {"--api", "[ADDRESS:]PORT[,...]",
      "serve the Kubernetes API there, on 127.0.0.1 when no address is given; kubectl finds it by the file "
      "admin.kubeconfig in the data folder",
@@ -421,6 +423,7 @@ int options_parse(int argc, char *const *argv, struct arena *arena, struct optio
         .is_api_tls = true,
         .options = {.proxy_mode = "nftables",
                     .control_socket = CONTROL_SOCKET_DEFAULT,
+                    .is_confined = true,
                     .sync_period_ms = 30000},
     };
     take_healthz(&parser, "0.0.0.0:10256", NULL);

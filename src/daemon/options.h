@@ -26,7 +26,7 @@ struct options {
     const char *manifests, *control_socket;
     const char *node_name; /* lower case; the host's name when not given */
     const char *proxy_mode;
-    bool masquerade_all, is_bind_hard_fail, shows_help;
+    bool masquerade_all, is_bind_hard_fail, is_confined, shows_help;
     enum dry_run dry_run;
     unsigned sync_period_ms;
     int verbosity;

@@ -28,7 +28,7 @@ struct reading {
 
 struct proxy_role {
     struct proxy_options flags;
-    const char *control_socket;
+    const char *control_socket, *confine;
     struct reloader reloader;
     char *file; /* as it was read last, good or bad; NULL: none */
     size_t file_len;
@@ -46,23 +46,38 @@ static void print_usage(void)
         "kube-proxy 1.36.\n\n"
         "Of fairlead's own:\n"
         "      --control-socket string\n"
-        "          Where the tools reach this daemon. (default \"" CONTROL_SOCKET_DEFAULT "\")\n\n%s",
+        "          Where the tools reach this daemon. (default \"" CONTROL_SOCKET_DEFAULT "\")\n"
+        "      --confine\n"
+        "          Give up the capabilities and system calls that are not needed. (default true)\n\n%s",
         text_str(&flags));
     text_done(&flags);
 }
 
-/* Takes the one flag that kube-proxy has not out of the arguments. */
-static int take_own_flags(int argc, char *const *argv, char **rest, const char **ret_socket)
+/* The value of the flag name where argv[*at] is it, with *at moved on to its last argument; NULL where it is
+ * another. A flag that has an alone value may stand without one. */
+static const char *own_value(const char *name, const char *alone, int argc, char *const *argv, int *at)
 {
-    static const char name[] = "--control-socket";
+    const char *rest = argv[*at] + strlen(name);
+    if (strncmp(argv[*at], name, strlen(name)) != 0)
+        return NULL;
+    if (*rest == '=')
+        return rest + 1;
+    if (*rest != '\0')
+        return NULL;
+    return alone || *at + 1 == argc ? alone : argv[++*at];
+}
+
+/* Takes the flags that kube-proxy has not out of the arguments. */
+static int take_own_flags(int argc, char *const *argv, char **rest, struct proxy_role *role)
+{
     int count = 0;
     for (int i = 0; i < argc; i++) {
-        bool is_own = strncmp(argv[i], name, strlen(name)) == 0;
-        const char *value = argv[i] + strlen(name);
-        if (is_own && *value == '=')
-            *ret_socket = value + 1;
-        else if (is_own && *value == '\0' && i + 1 < argc)
-            *ret_socket = argv[++i];
+        const char *socket = own_value("--control-socket", NULL, argc, argv, &i);
+        const char *confine = socket ? NULL : own_value("--confine", "true", argc, argv, &i);
+        if (socket)
+            role->control_socket = socket;
+        else if (confine)
+            role->confine = confine;
         else
             rest[count++] = argv[i];
     }
@@ -134,6 +149,7 @@ static struct options daemon_options(const struct proxy_role *role, const struct
         .kubeconfig = settings->kubeconfig,
         .master = role->flags.master,
         .control_socket = role->control_socket,
+        .is_confined = strcmp(role->confine, "false") != 0,
         .node_name = node_name(settings->hostname_override, arena),
         .proxy_mode = "nftables",
         .masquerade_all = config->masquerades_all,
@@ -291,13 +307,16 @@ int proxy_main(int argc, char *const *argv)
 {
     struct arena arena;
     struct err err;
-    struct proxy_role role = {.control_socket = CONTROL_SOCKET_DEFAULT};
+    struct proxy_role role = {.control_socket = CONTROL_SOCKET_DEFAULT, .confine = "true"};
     int status;
     arena_init(&arena);
     char **rest = arena_alloc(&arena, ((size_t)argc + 1) * sizeof(*rest));
-    argc = take_own_flags(argc, argv, rest, &role.control_socket);
+    argc = take_own_flags(argc, argv, rest, &role);
     if (proxy_options_parse(argc, rest, &arena, &role.flags, &err) < 0) {
         fprintf(stderr, "fairlead proxy: %s\n", err.text);
+        status = 2;
+    } else if (strcmp(role.confine, "true") != 0 && strcmp(role.confine, "false") != 0) {
+        fprintf(stderr, "fairlead proxy: --confine: \"%.32s\" is neither true nor false\n", role.confine);
         status = 2;
     } else if (role.flags.is_help) {
         print_usage();

@@ -131,6 +131,7 @@ static const char *const used[] = {
     "getdents64",
     "lseek",
     "lstat",
+    "memfd_create",
     "lstat64",
     "mkdir",
     "mkdirat",

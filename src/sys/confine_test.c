@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -98,6 +99,7 @@ static void check_daily_work(void)
     CHECK(fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0 && unlink(path) == 0);
     CHECK(socket(AF_NETLINK, SOCK_RAW, 12) >= 0 || errno == EPROTONOSUPPORT);
     CHECK(access("/proc/self/status", R_OK) == 0);
+    CHECK(memfd_create("confine", MFD_CLOEXEC) >= 0);
 }
 
 static void without_programs(void)
