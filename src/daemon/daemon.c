@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "daemon/announce.h"
 #include "daemon/confinement.h"
 #include "daemon/kernel_settings.h"
 #include "daemon/notices.h"
@@ -43,6 +44,7 @@ static bool on_is_healthy(void *context)
 static void on_signal(uv_signal_t *signal, int number)
 {
     log_info("ending by signal %d; the kernel goes on forwarding by what was programmed", number);
+    announce(NOTIFY_STOPPING, "ending; the kernel goes on forwarding by what was programmed");
     daemon_end(signal->data, 0);
 }
 

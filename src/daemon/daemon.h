@@ -40,6 +40,7 @@ struct daemon {
     int64_t started_ns;
     int claim_fd; /* this network namespace is ours */
     bool is_ending, has_loop;
+    bool is_failing; /* the last turn did */
     int exit_status;
 };
 

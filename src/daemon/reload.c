@@ -2,7 +2,9 @@
 #include "daemon/reload.h"
 
 #include "base/log.h"
+#include "daemon/announce.h"
 #include "daemon/daemon.h"
+#include "daemon/turns.h"
 #include "sys/watch.h"
 
 #include <libgen.h>
@@ -19,6 +21,9 @@ static void on_timer(uv_timer_t *timer)
     struct options options;
     enum reload_effect effect = RELOAD_NOTHING;
     struct text names = {0};
+    bool was_ready = reload->daemon->sync.is_programmed;
+    if (was_ready)
+        announce(NOTIFY_RELOADING, "reading %s", path);
     const char *refusal = reload->reloader->read(reload->reloader->context, &options, &effect, &names);
     if (refusal) {
         log_error("%s changed and is not taken, what was read before stays in force: %s", path, refusal);
@@ -30,6 +35,11 @@ static void on_timer(uv_timer_t *timer)
                  text_str(&names));
         daemon_end(reload->daemon, DAEMON_ANEW);
     }
+    /* Also when nothing came of it: somebody may wait for the answer to SIGHUP (systemd's notify-reload). */
+    if (was_ready && effect != RELOAD_ANEW)
+        turns_announce(reload->daemon);
+    if (refusal)
+        announce(NOTIFY_STATUS, "%s is not taken: %s", path, refusal);
     text_done(&names);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/announce.h"
 #include "daemon/daemon.h"
 #include "dataplane/conntrack.h"
 
@@ -141,6 +142,12 @@ static void watch_disturbance(struct daemon *daemon)
     uv_poll_start(&daemon->disturbance, UV_READABLE, on_disturbed);
 }
 
+void turns_announce(const struct daemon *daemon)
+{
+    announce(NOTIFY_READY, "node %s: %u services are programmed%s", daemon->options.node_name,
+             HASH_COUNT(daemon->store->services), daemon->is_failing ? ", the last change is not" : "");
+}
+
 static void turn(struct daemon *daemon)
 {
     struct sync_result result;
@@ -152,6 +159,8 @@ static void turn(struct daemon *daemon)
         for (int family = 0; family < FAMILY_COUNT; family++)
             daemon->metrics.nftables_sync_failures_total[family]++;
         unsigned delay_ms = sync_retry_delay_ms(&daemon->sync);
+        announce(NOTIFY_STATUS, "%s", err.text);
+        daemon->is_failing = true;
         log_error("%s; everything is tried again in %u ms, what was in force stays in force", err.text,
                   delay_ms);
         uv_timer_start(&daemon->retry, on_retry, delay_ms, 0);
@@ -169,6 +178,10 @@ static void turn(struct daemon *daemon)
     if (!was_programmed)
         log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
                  HASH_COUNT(daemon->store->services), result.dataplane.element_adds);
+    bool was_failing = daemon->is_failing;
+    daemon->is_failing = false;
+    if (!was_programmed || was_failing)
+        turns_announce(daemon);
     int delay_ms = daemon->dataplane->ops->collect_delay_ms(daemon->dataplane);
     if (delay_ms >= 0 && !uv_is_active((uv_handle_t *)&daemon->collector))
         uv_timer_start(&daemon->collector, on_collect, (uint64_t)delay_ms, 0);

@@ -10,5 +10,7 @@ struct daemon;
 void turns_init(struct daemon *daemon);
 /* Something changed: a turn, as soon as the source has listed everything. */
 void turns_take(struct daemon *daemon);
+/* Tells the service manager that this daemon serves, and what. */
+void turns_announce(const struct daemon *daemon);
 /* For interface_watch_open: the node's addresses changed. */
 void turns_on_interfaces(void *context);
