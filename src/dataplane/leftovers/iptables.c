@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/leftovers/iptables.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+
+#include <string.h>
+
+#define MARK_CHAIN "KUBE-MARK-MASQ"
+#define MASQUERADE_CHAIN "KUBE-POSTROUTING"
+
+/* --- what is kube-proxy's --- */
+
+struct span {
+    const char *at;
+    size_t len;
+};
+
+static struct span span_of(const char *text)
+{
+    return (struct span){text, strlen(text)};
+}
+
+static bool span_is(struct span span, const char *text)
+{
+    return span.len == strlen(text) && memcmp(span.at, text, span.len) == 0;
+}
+
+static bool span_equal(struct span a, struct span b)
+{
+    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
+}
+
+static bool is_listed(struct span word, const char *const *list)
+{
+    for (; *list; list++)
+        if (span_is(word, *list))
+            return true;
+    return false;
+}
+
+static bool has_listed_prefix(struct span word, const char *const *list)
+{
+    for (; *list; list++)
+        if (word.len > strlen(*list) && memcmp(word.at, *list, strlen(*list)) == 0)
+            return true;
+    return false;
+}
+
+static const char *const nat_chains[] = {
+    "KUBE-SERVICES", "KUBE-NODEPORTS", MASQUERADE_CHAIN, MARK_CHAIN, "KUBE-PROXY-CANARY",
+    /* ipvs */
+    "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER",
+    /* userspace */
+    "KUBE-PORTALS-CONTAINER", "KUBE-PORTALS-HOST", "KUBE-NODEPORT-CONTAINER", "KUBE-NODEPORT-HOST", NULL};
+
+/* One chain for each service port, or for each of its endpoints, with a hash behind the prefix. KUBE-XLB- is
+ * of versions before 1.24. */
+static const char *const nat_prefixes[] = {"KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-SEP-",
+                                           "KUBE-FW-",  "KUBE-XLB-", NULL};
+
+static const char *const filter_chains[] = {"KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD",
+                                            "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL", "KUBE-PROXY-CANARY",
+                                            /* ipvs */
+                                            "KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL",
+                                            "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER",
+                                            /* userspace */
+                                            "KUBE-NODEPORT-NON-LOCAL", NULL};
+
+static const char *const mangle_chains[] = {"KUBE-PROXY-CANARY", NULL};
+
+static const char *const jump_comments[] = {
+    "kubernetes service portals", "kubernetes externally-visible service portals",
+    "kubernetes postrouting rules", "kubernetes forwarding rules", "kubernetes health check service ports",
+    "kubernetes load balancer firewall",
+    /* ipvs */
+    "kubernetes health check rules", "kube-proxy firewall rules", "kubernetes ipvs access filter",
+    /* userspace */
+    "handle ClusterIPs; NOTE: this must be before the NodePort rules",
+    "handle service NodePorts; NOTE: this must be the last rule in the chain",
+    "Ensure that non-local NodePort traffic can flow", NULL};
+
+static bool is_proxy_chain(struct span table, struct span chain)
+{
+    if (span_is(table, "nat"))
+        return is_listed(chain, nat_chains) || has_listed_prefix(chain, nat_prefixes);
+    if (span_is(table, "filter"))
+        return is_listed(chain, filter_chains);
+    return span_is(table, "mangle") && is_listed(chain, mangle_chains);
+}
+
+bool iptables_is_proxy_chain(const char *table, const char *chain)
+{
+    return is_proxy_chain(span_of(table), span_of(chain));
+}
+
+/* --- lines and words --- */
+
+static bool next_line(const char **at, struct span *ret)
+{
+    if (**at == '\0')
+        return false;
+    size_t len = strcspn(*at, "\n");
+    *ret = (struct span){*at, len};
+    *at += len + ((*at)[len] == '\n');
+    return true;
+}
+
+/* A word as it stands, quotes and backslashes included (iptables, xtables_save_string: a value with anything
+ * unusual in it is written in double quotes, with a backslash before quotes and backslashes). */
+static bool next_word(struct span *line, struct span *ret)
+{
+    while (line->len && *line->at == ' ')
+        *line = (struct span){line->at + 1, line->len - 1};
+    bool is_quoted = false;
+    size_t len = 0;
+    for (; len < line->len && (is_quoted || line->at[len] != ' '); len++) {
+        if (line->at[len] == '\\' && len + 1 < line->len)
+            len++;
+        else if (line->at[len] == '"')
+            is_quoted = !is_quoted;
+    }
+    *ret = (struct span){line->at, len};
+    *line = (struct span){line->at + len, line->len - len};
+    return len > 0;
+}
+
+/* Whether a word says this text; kube-proxy's comments have nothing that is escaped. */
+static bool word_says(struct span word, const char *text)
+{
+    if (word.len >= 2 && word.at[0] == '"' && word.at[word.len - 1] == '"')
+        word = (struct span){word.at + 1, word.len - 2};
+    return span_is(word, text);
+}
+
+static bool word_says_listed(struct span word, const char *const *list)
+{
+    for (; *list; list++)
+        if (word_says(word, *list))
+            return true;
+    return false;
+}
+
+struct rule {
+    struct span chain;
+    struct span rest;   /* everything behind the chain's name */
+    struct span target; /* what it leads to, where that may be a chain; len 0: nothing of the kind */
+    bool is_plain; /* a jump with one of kube-proxy's comments, and no condition that kube-proxy's have not */
+};
+
+/* The conditions of kube-proxy's own jumps. */
+static bool is_known_condition(struct span words[2])
+{
+    static const char *const conditions[][2] = {{"-m", "comment"},
+                                                {"-m", "conntrack"},
+                                                {"--ctstate", "NEW"},
+                                                {"-m", "addrtype"},
+                                                {"--dst-type", "LOCAL"}};
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
+        if (span_is(words[0], conditions[i][0]) && span_is(words[1], conditions[i][1]))
+            return true;
+    return span_is(words[0], "--comment") && word_says_listed(words[1], jump_comments);
+}
+
+/* False when the line is no rule. A jump stands last in a rule and has nothing behind the chain's name, so
+ * the last two words tell it from a comment that only reads like one. */
+static bool parse_rule(struct span line, struct rule *ret)
+{
+    struct span word, pair[2] = {{0}};
+    *ret = (struct rule){0};
+    if (line.len && *line.at == '[' && !next_word(&line, &word))
+        return false;
+    if (!next_word(&line, &word) || !span_is(word, "-A") || !next_word(&line, &ret->chain))
+        return false;
+    ret->rest = line;
+    ret->is_plain = true;
+    bool has_comment = false;
+    unsigned count = 0;
+    for (; next_word(&line, &word); count++) {
+        if (count >= 2 && count % 2 == 0) {
+            ret->is_plain &= is_known_condition(pair);
+            has_comment |= span_is(pair[0], "--comment");
+        }
+        pair[0] = pair[1];
+        pair[1] = word;
+    }
+    if (count >= 2 && (span_is(pair[0], "-j") || span_is(pair[0], "-g")))
+        ret->target = pair[1];
+    ret->is_plain &= has_comment && count % 2 == 0 && span_is(pair[0], "-j");
+    return true;
+}
+
+/* --- the removal --- */
+
+struct chain {
+    struct span name;
+    bool is_borrowed; /* a rule of somebody else leads to it */
+};
+
+struct table {
+    struct span name;
+    const char *end; /* of its lines */
+    const char *lines;
+    struct chain *chains; /* kube-proxy's */
+    uint32_t count, capacity;
+    bool keeps_masquerade;
+};
+
+/* Few chains are ever looked for by name (targets of other chains' rules): a walk will do. */
+static struct chain *find_chain(struct table *table, struct span name)
+{
+    for (uint32_t i = 0; i < table->count; i++)
+        if (span_equal(table->chains[i].name, name))
+            return &table->chains[i];
+    return NULL;
+}
+
+static void add_chain(struct table *table, struct span name)
+{
+    if (table->count == table->capacity) {
+        table->capacity = table->capacity ? table->capacity * 2 : 64;
+        table->chains = xrealloc(table->chains, table->capacity * sizeof(*table->chains));
+    }
+    table->chains[table->count++] = (struct chain){.name = name};
+}
+
+static bool next_table_line(const struct table *table, const char **at, struct span *ret)
+{
+    return *at < table->end && next_line(at, ret);
+}
+
+/* Finds the lines of the next table that is whole. */
+static bool find_table(const char **at, struct table *ret)
+{
+    struct span line;
+    *ret = (struct table){0};
+    while (next_line(at, &line)) {
+        if (line.len && *line.at == '*') {
+            ret->name = (struct span){line.at + 1, line.len - 1};
+            ret->lines = *at;
+        } else if (ret->lines && span_is(line, "COMMIT")) {
+            ret->end = line.at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_chains(struct table *table)
+{
+    struct span line, name;
+    for (const char *at = table->lines; next_table_line(table, &at, &line);) {
+        if (line.len == 0 || *line.at != ':')
+            continue;
+        line = (struct span){line.at + 1, line.len - 1};
+        if (next_word(&line, &name) && is_proxy_chain(table->name, name))
+            add_chain(table, name);
+    }
+}
+
+/* The rules of other chains that lead to kube-proxy's: the next one, or false. */
+static bool next_jump(struct table *table, const char **at, struct rule *ret, struct chain **ret_chain)
+{
+    struct span line;
+    while (next_table_line(table, at, &line)) {
+        if (!parse_rule(line, ret) || ret->target.len == 0 || is_proxy_chain(table->name, ret->chain))
+            continue;
+        *ret_chain = find_chain(table, ret->target);
+        if (*ret_chain)
+            return true;
+    }
+    return false;
+}
+
+static void find_borrowed(struct table *table)
+{
+    struct rule rule;
+    struct chain *chain;
+    for (const char *at = table->lines; next_jump(table, &at, &rule, &chain);)
+        chain->is_borrowed |= !rule.is_plain;
+    const struct chain *mark = find_chain(table, span_of(MARK_CHAIN));
+    table->keeps_masquerade = mark && mark->is_borrowed;
+}
+
+static bool stays_whole(const struct table *table, struct span chain)
+{
+    return table->keeps_masquerade && (span_is(chain, MARK_CHAIN) || span_is(chain, MASQUERADE_CHAIN));
+}
+
+static void add_span(struct text *text, struct span span)
+{
+    text_add_bytes(text, span.at, span.len);
+}
+
+static void write_jumps(struct table *table, struct iptables_removal *ret)
+{
+    struct rule rule;
+    struct chain *chain;
+    for (const char *at = table->lines; next_jump(table, &at, &rule, &chain);) {
+        if (!rule.is_plain || stays_whole(table, rule.target))
+            continue;
+        text_add(&ret->restore, "-D ");
+        add_span(&ret->restore, rule.chain);
+        add_span(&ret->restore, rule.rest);
+        text_add(&ret->restore, "\n");
+        ret->jumps++;
+    }
+}
+
+static void write_kept(const struct table *table, struct iptables_removal *ret)
+{
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct chain *chain = &table->chains[i];
+        if (!chain->is_borrowed && !stays_whole(table, chain->name))
+            continue;
+        text_add(&ret->kept, ret->kept.len ? ", " : "");
+        add_span(&ret->kept, chain->name);
+    }
+}
+
+/* Naming a chain empties it, and all are empty before the first is deleted: so no order among them matters.
+ */
+static void write_removal(struct table *table, struct iptables_removal *ret)
+{
+    struct text *restore = &ret->restore;
+    text_add(restore, "*");
+    add_span(restore, table->name);
+    text_add(restore, "\n");
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (stays_whole(table, table->chains[i].name))
+            continue;
+        text_add(restore, ":");
+        add_span(restore, table->chains[i].name);
+        text_add(restore, " - [0:0]\n");
+    }
+    write_jumps(table, ret);
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (table->chains[i].is_borrowed || stays_whole(table, table->chains[i].name))
+            continue;
+        text_add(restore, "-X ");
+        add_span(restore, table->chains[i].name);
+        text_add(restore, "\n");
+        ret->chains++;
+    }
+    text_add(restore, "COMMIT\n");
+}
+
+bool iptables_next_removal(const char **at, struct iptables_removal *ret)
+{
+    struct table table;
+    *ret = (struct iptables_removal){0};
+    if (!find_table(at, &table))
+        return false;
+    ret->table = table.name.at;
+    ret->table_len = table.name.len;
+    find_chains(&table);
+    find_borrowed(&table);
+    write_kept(&table, ret);
+    if (table.count)
+        write_removal(&table, ret);
+    free(table.chains);
+    return true;
+}
+
+void iptables_removal_done(struct iptables_removal *removal)
+{
+    text_done(&removal->restore);
+    text_done(&removal->kept);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/text.h"
+
+#include <stdint.h>
+
+/* What kube-proxy's modes iptables, ipvs and userspace leave in the tables of iptables, and the text that
+ * takes it out again. Pure: text in, text out.
+ *
+ * kube-proxy's are the chains below and those rules of other chains that do nothing but lead to one of them,
+ * with the comment that kube-proxy gives them (kubernetes 1.36, pkg/proxy/iptables, pkg/proxy/ipvs; 1.21,
+ * pkg/proxy/userspace). Everything else is somebody else's: kubelet's KUBE-FIREWALL, KUBE-KUBELET-CANARY and
+ * KUBE-MARK-DROP, CNI's chains, an operator's rules. */
+
+/* Whether kube-proxy makes a chain of this name in this table ("nat", "filter" or "mangle"). */
+bool iptables_is_proxy_chain(const char *table, const char *chain);
+
+struct iptables_removal {
+    const char *table; /* inside the text that was read, not terminated: table_len letters */
+    size_t table_len;
+    struct text restore;    /* for iptables-restore --noflush: one transaction; empty when nothing is there */
+    struct text kept;       /* names of chains that rules of others lead to, ", " between them */
+    uint32_t jumps, chains; /* what restore removes */
+};
+
+/* Takes the next table out of the text of iptables-save (with or without counters); *at starts at the text's
+ * beginning and moves behind the table. False when no further table is there.
+ *
+ * A chain that a rule of somebody else leads to cannot be deleted: it is emptied, so that nothing of it
+ * forwards any more. The exception is the pair that other programs borrow for masquerading (CNI's portmap,
+ * externalSetMarkChain): while a rule of theirs leads to KUBE-MARK-MASQ, that and KUBE-POSTROUTING, which
+ * reads the mark, stay as they are. A table that ends in the middle is passed over: what cannot be read whole
+ * cannot be judged. */
+bool iptables_next_removal(const char **at, struct iptables_removal *ret);
+void iptables_removal_done(struct iptables_removal *removal);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/leftovers/iptables.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PORTALS "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
+
+/* What the first table of saved becomes. */
+static struct iptables_removal first(const char *saved)
+{
+    struct iptables_removal removal;
+    assert_true(iptables_next_removal(&saved, &removal));
+    return removal;
+}
+
+static void assert_restore(const char *saved, const char *want)
+{
+    struct iptables_removal removal = first(saved);
+    assert_string_equal(text_str(&removal.restore), want);
+    iptables_removal_done(&removal);
+}
+
+static void takes_out_what_is_kube_proxys(void **state)
+{
+    static const char saved[] =
+        "# Generated\n"
+        "*nat\n"
+        ":PREROUTING ACCEPT [12:34]\n"
+        ":OUTPUT ACCEPT [0:0]\n"
+        ":CNI-HOSTPORT-DNAT - [0:0]\n"
+        ":KUBE-KUBELET-CANARY - [0:0]\n"
+        ":KUBE-MARK-DROP - [0:0]\n"
+        ":KUBE-MARK-MASQ - [0:0]\n"
+        ":KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]\n"
+        ":KUBE-SERVICES - [0:0]\n"
+        ":KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n"
+        "-A PREROUTING " PORTALS "-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n"
+        "-A OUTPUT " PORTALS "-A KUBE-SERVICES -d 10.96.0.10/32 -p tcp -j KUBE-SVC-AAAAAAAAAAAAAAAA\n"
+        "-A KUBE-SVC-AAAAAAAAAAAAAAAA -j KUBE-SEP-AAAAAAAAAAAAAAAA\n"
+        "-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -j DNAT --to-destination 10.244.1.2:80\n"
+        "COMMIT\n";
+    const char *at = saved;
+    struct iptables_removal removal;
+    assert_true(iptables_next_removal(&at, &removal));
+    assert_string_equal(text_str(&removal.restore),
+                        "*nat\n"
+                        ":KUBE-MARK-MASQ - [0:0]\n"
+                        ":KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]\n"
+                        ":KUBE-SERVICES - [0:0]\n"
+                        ":KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n"
+                        "-D PREROUTING " PORTALS "-D OUTPUT " PORTALS "-X KUBE-MARK-MASQ\n"
+                        "-X KUBE-SEP-AAAAAAAAAAAAAAAA\n"
+                        "-X KUBE-SERVICES\n"
+                        "-X KUBE-SVC-AAAAAAAAAAAAAAAA\n"
+                        "COMMIT\n");
+    assert_int_equal(removal.jumps, 2);
+    assert_int_equal(removal.chains, 4);
+    assert_int_equal(removal.kept.len, 0);
+    assert_memory_equal(removal.table, "nat", removal.table_len);
+    iptables_removal_done(&removal);
+    assert_false(iptables_next_removal(&at, &removal));
+}
+
+static void knows_the_jumps_of_every_mode(void **state)
+{
+    static const char saved[] =
+        "*filter\n"
+        ":FORWARD DROP [0:0]\n"
+        ":INPUT ACCEPT [0:0]\n"
+        ":KUBE-EXTERNAL-SERVICES - [0:0]\n"
+        ":KUBE-FIREWALL - [0:0]\n"
+        ":KUBE-FORWARD - [0:0]\n"
+        ":KUBE-IPVS-FILTER - [0:0]\n"
+        ":KUBE-NODEPORTS - [0:0]\n"
+        ":KUBE-PROXY-FIREWALL - [0:0]\n"
+        "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"kubernetes load balancer firewall\" -j "
+        "KUBE-PROXY-FIREWALL\n"
+        "-A INPUT -m comment --comment \"kubernetes health check service ports\" -j KUBE-NODEPORTS\n"
+        "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"kubernetes externally-visible service "
+        "portals\" -j KUBE-EXTERNAL-SERVICES\n"
+        "-A INPUT -j KUBE-FIREWALL\n"
+        "-A INPUT -m comment --comment \"kubernetes ipvs access filter\" -j KUBE-IPVS-FILTER\n"
+        "-A FORWARD -m comment --comment \"kubernetes forwarding rules\" -j KUBE-FORWARD\n"
+        "COMMIT\n";
+    struct iptables_removal removal = first(saved);
+    assert_int_equal(removal.jumps, 5);
+    assert_int_equal(removal.chains, 5);
+    assert_null(strstr(text_str(&removal.restore), "KUBE-FIREWALL"));
+    assert_null(strstr(text_str(&removal.restore), "FORWARD DROP"));
+    iptables_removal_done(&removal);
+    assert_restore("*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\n"
+                   ":KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n",
+                   "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n-X KUBE-PROXY-CANARY\nCOMMIT\n");
+}
+
+static void leaves_the_rules_of_others(void **state)
+{
+    /* Only a prefix, another table, nothing behind the prefix, another's comment that reads like a jump. */
+    assert_restore(
+        "*nat\n:KUBE-SVC- - [0:0]\n:KUBE-SERVICES-OF-MINE - [0:0]\n:KUBE-FORWARD - [0:0]\nCOMMIT\n", "");
+    assert_restore("*raw\n:KUBE-SERVICES - [0:0]\nCOMMIT\n", "");
+    assert_restore("*nat\n:KUBE-SERVICES - [0:0]\n"
+                   "-A OUTPUT -m comment --comment \"before -j KUBE-SERVICES\" -j ACCEPT\nCOMMIT\n",
+                   "*nat\n:KUBE-SERVICES - [0:0]\n-X KUBE-SERVICES\nCOMMIT\n");
+}
+
+static void keeps_what_others_lead_to(void **state)
+{
+    /* An operator's own jump: with a condition, or another comment, or none. The chain is emptied. */
+    static const char *const rules[] = {
+        "-A OUTPUT -d 10.96.0.1/32 -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n",
+        "-A OUTPUT -m comment --comment mine -j KUBE-SERVICES\n", "-A OUTPUT -j KUBE-SERVICES\n",
+        "-A OUTPUT -m comment --comment \"kubernetes service portals\" -g KUBE-SERVICES\n"};
+    for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+        struct text saved = {0};
+        text_printf(&saved, "*nat\n:KUBE-SERVICES - [0:0]\n%s-A KUBE-SERVICES -j ACCEPT\nCOMMIT\n", rules[i]);
+        struct iptables_removal removal = first(text_str(&saved));
+        assert_string_equal(text_str(&removal.restore), "*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n");
+        assert_string_equal(text_str(&removal.kept), "KUBE-SERVICES");
+        iptables_removal_done(&removal);
+        text_done(&saved);
+    }
+}
+
+static void keeps_the_masquerading_that_others_borrow(void **state)
+{
+    static const char saved[] =
+        "*nat\n"
+        ":CNI-DN-1 - [0:0]\n"
+        ":KUBE-MARK-MASQ - [0:0]\n"
+        ":KUBE-POSTROUTING - [0:0]\n"
+        ":KUBE-SERVICES - [0:0]\n"
+        "-A POSTROUTING -m comment --comment \"kubernetes postrouting rules\" -j KUBE-POSTROUTING\n"
+        "-A CNI-DN-1 -s 10.244.1.0/24 -p tcp -m tcp --dport 8080 -j KUBE-MARK-MASQ\n"
+        "COMMIT\n";
+    struct iptables_removal removal = first(saved);
+    assert_string_equal(text_str(&removal.restore),
+                        "*nat\n:KUBE-SERVICES - [0:0]\n-X KUBE-SERVICES\nCOMMIT\n");
+    assert_string_equal(text_str(&removal.kept), "KUBE-MARK-MASQ, KUBE-POSTROUTING");
+    iptables_removal_done(&removal);
+}
+
+static void reads_table_by_table(void **state)
+{
+    const char *at = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n"
+                     "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n"; /* and then it was cut off */
+    struct iptables_removal removal;
+    assert_true(iptables_next_removal(&at, &removal));
+    assert_int_equal(removal.restore.len, 0);
+    iptables_removal_done(&removal);
+    assert_true(iptables_next_removal(&at, &removal));
+    assert_string_equal(text_str(&removal.restore),
+                        "*nat\n:KUBE-SERVICES - [0:0]\n-X KUBE-SERVICES\nCOMMIT\n");
+    iptables_removal_done(&removal);
+    assert_false(iptables_next_removal(&at, &removal));
+}
+
+static void survives_any_text(void **state)
+{
+    static const char *const texts[] = {"",
+                                        "\n",
+                                        "*",
+                                        "*\nCOMMIT",
+                                        "*nat\n:\n-A\n-A X\n-A X -j\nCOMMIT\n",
+                                        "*nat\n: KUBE-SERVICES\n[ -A\n[1:2]\n-A PREROUTING \"\nCOMMIT\n",
+                                        "*nat\n:KUBE-SERVICES\n-A X --comment \"a\\\nCOMMIT\n"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        const char *at = texts[i];
+        struct iptables_removal removal;
+        while (iptables_next_removal(&at, &removal))
+            iptables_removal_done(&removal);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_out_what_is_kube_proxys),
+        cmocka_unit_test(knows_the_jumps_of_every_mode),
+        cmocka_unit_test(leaves_the_rules_of_others),
+        cmocka_unit_test(keeps_what_others_lead_to),
+        cmocka_unit_test(keeps_the_masquerading_that_others_borrow),
+        cmocka_unit_test(reads_table_by_table),
+        cmocka_unit_test(survives_any_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/leftovers/leftovers.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "dataplane/leftovers/iptables.h"
+#include "dataplane/leftovers/netlink.h"
+#include "sys/program.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SAVED_MAX ((size_t)256 << 20) /* 10,000 services of 10 endpoints are about 60 MiB of iptables-save   \
+                                       */
+#define RESTORE_ATTEMPTS 3            /* somebody may change the tables between the reading and the writing */
+#define SET_NAME_SIZE 32              /* IPSET_MAXNAMELEN */
+#define SETS_ATTEMPTS 20
+#define SETS_AGAIN_MS 250 /* nf_tables lets go of a deleted rule's set some time after the commit */
+
+enum backend { BACKEND_NFT, BACKEND_LEGACY };
+
+static const struct {
+    const char *name, *program;
+} backends[] = {
+    [BACKEND_NFT] = {"iptables-nft", "xtables-nft-multi"},
+    [BACKEND_LEGACY] = {"iptables-legacy", "xtables-legacy-multi"},
+};
+
+static const struct {
+    const char *name, *save, *restore, *legacy_tables;
+} families[] = {
+    [FAMILY_IPV4] = {"IPv4", "iptables-save", "iptables-restore", "/proc/net/ip_tables_names"},
+    [FAMILY_IPV6] = {"IPv6", "ip6tables-save", "ip6tables-restore", "/proc/net/ip6_tables_names"},
+};
+
+struct step {
+    void (*run)(struct leftovers *leftovers);
+    enum backend backend;
+    enum family family;
+};
+
+struct leftovers {
+    struct leftovers_options options;
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    const struct step *step;
+    unsigned attempts, failures;
+    struct program *program; /* that runs now */
+    char path[PATH_MAX];     /* of the step's program */
+    struct text removal, kept;
+    uint32_t jumps, chains;
+};
+
+/* --- from step to step --- */
+
+static void on_step(uv_timer_t *timer)
+{
+    struct leftovers *leftovers = timer->data;
+    leftovers->step->run(leftovers);
+}
+
+static void run_step(struct leftovers *leftovers, unsigned delay_ms)
+{
+    uv_timer_start(&leftovers->timer, on_step, delay_ms, 0);
+}
+
+static void next_step(struct leftovers *leftovers)
+{
+    leftovers->step++;
+    leftovers->attempts = 0;
+    run_step(leftovers, 0);
+}
+
+static void say(struct leftovers *leftovers, bool is_failure, const struct text *sentence)
+{
+    leftovers->failures += is_failure;
+    leftovers->options.report(leftovers->options.context, is_failure, text_str(sentence));
+}
+
+#define SAY(leftovers, is_failure, ...)                                                                      \
+    do {                                                                                                     \
+        struct text sentence_ = {0};                                                                         \
+        text_printf(&sentence_, __VA_ARGS__);                                                                \
+        say((leftovers), (is_failure), &sentence_);                                                          \
+        text_done(&sentence_);                                                                               \
+    } while (0)
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct leftovers *leftovers = handle->data;
+    text_done(&leftovers->removal);
+    text_done(&leftovers->kept);
+    free(leftovers);
+}
+
+static void finish(struct leftovers *leftovers)
+{
+    leftovers->options.done(leftovers->options.context, leftovers->failures);
+    uv_close((uv_handle_t *)&leftovers->timer, on_closed);
+}
+
+/* --- kube-proxy's own tables --- */
+
+static void remove_table(struct leftovers *leftovers)
+{
+    enum family family = leftovers->step->family;
+    bool was_there;
+    struct err err;
+    if (netlink_remove_table(family, &was_there, &err) < 0)
+        SAY(leftovers, true, "%s", err.text);
+    else if (was_there)
+        SAY(leftovers, false, "kube-proxy's nftables table for %s is removed", families[family].name);
+    next_step(leftovers);
+}
+
+/* --- iptables --- */
+
+static void fail_iptables(struct leftovers *leftovers, const char *reason)
+{
+    const struct step *step = leftovers->step;
+    SAY(leftovers, true, "%s: what kube-proxy may have left in %s for %s stays", reason,
+        backends[step->backend].name, families[step->family].name);
+    next_step(leftovers);
+}
+
+static void start_program(struct leftovers *leftovers, const char *const *argv, const struct text *input,
+                          program_done_fn *done)
+{
+    struct err err;
+    int code = program_start(&leftovers->program, leftovers->loop, leftovers->path, argv, text_str(input),
+                             input->len, SAVED_MAX, leftovers->options.program_ms, done, leftovers, &err);
+    if (code < 0)
+        fail_iptables(leftovers, err.text);
+}
+
+static void on_restored(void *context, int code, const struct err *err, const struct program_output *output)
+{
+    struct leftovers *leftovers = context;
+    const struct step *step = leftovers->step;
+    const char *backend = backends[step->backend].name, *family = families[step->family].name;
+    (void)output;
+    leftovers->program = NULL;
+    if (code == -EIO && ++leftovers->attempts < RESTORE_ATTEMPTS) {
+        run_step(leftovers, 0);
+        return;
+    }
+    if (code < 0) {
+        fail_iptables(leftovers, err->text);
+        return;
+    }
+    if (leftovers->jumps || leftovers->chains)
+        SAY(leftovers, false, "kube-proxy's %u chains and %u jumps to them are removed from %s for %s",
+            leftovers->chains, leftovers->jumps, backend, family);
+    if (leftovers->kept.len)
+        SAY(leftovers, false, "%s of %s for %s stay, because rules of others lead there",
+            text_str(&leftovers->kept), backend, family);
+    next_step(leftovers);
+}
+
+static void take_removals(struct leftovers *leftovers, const char *saved)
+{
+    struct iptables_removal removal;
+    text_done(&leftovers->removal);
+    text_done(&leftovers->kept);
+    leftovers->removal = leftovers->kept = (struct text){0};
+    leftovers->jumps = leftovers->chains = 0;
+    while (iptables_next_removal(&saved, &removal)) {
+        text_add(&leftovers->removal, text_str(&removal.restore));
+        if (removal.kept.len)
+            text_printf(&leftovers->kept, "%s%s", leftovers->kept.len ? ", " : "", text_str(&removal.kept));
+        leftovers->jumps += removal.jumps;
+        leftovers->chains += removal.chains;
+        iptables_removal_done(&removal);
+    }
+}
+
+static void on_saved(void *context, int code, const struct err *err, const struct program_output *output)
+{
+    struct leftovers *leftovers = context;
+    const struct step *step = leftovers->step;
+    leftovers->program = NULL;
+    if (code < 0) {
+        fail_iptables(leftovers, err->text);
+        return;
+    }
+    take_removals(leftovers, output->text);
+    if (leftovers->removal.len == 0) {
+        next_step(leftovers);
+        return;
+    }
+    const char *argv[] = {backends[step->backend].program, families[step->family].restore, "--noflush",
+                          "--wait=5", NULL};
+    start_program(leftovers, argv, &leftovers->removal, on_restored);
+}
+
+/* The kernel's list of the tables that somebody made with the legacy backend; reading it makes none, which
+ * `iptables-legacy -t nat -S` would do. */
+static bool has_legacy_tables(enum family family)
+{
+    char line[64];
+    bool is_there = false;
+    FILE *file = fopen(families[family].legacy_tables, "re");
+    while (file && fgets(line, sizeof(line), file))
+        is_there |=
+            strcmp(line, "nat\n") == 0 || strcmp(line, "filter\n") == 0 || strcmp(line, "mangle\n") == 0;
+    if (file)
+        fclose(file);
+    return is_there;
+}
+
+/* In the nft backend kube-proxy's chains were seen; what the legacy tables hold, only the program could tell.
+ */
+static void miss_program(struct leftovers *leftovers)
+{
+    const struct step *step = leftovers->step;
+    const char *program = backends[step->backend].program, *family = families[step->family].name;
+    if (step->backend == BACKEND_NFT)
+        SAY(leftovers, true, "kube-proxy's chains of iptables-nft for %s stay: there is no program %s here",
+            family, program);
+    else
+        SAY(leftovers, false,
+            "whether kube-proxy left chains in iptables-legacy for %s is not known: there is no program %s "
+            "here",
+            family, program);
+    next_step(leftovers);
+}
+
+static void clean_iptables(struct leftovers *leftovers)
+{
+    const struct step *step = leftovers->step;
+    bool is_there = true;
+    struct err err;
+    if (step->backend == BACKEND_NFT && netlink_has_iptables_chains(step->family, &is_there, &err) < 0) {
+        fail_iptables(leftovers, err.text);
+        return;
+    }
+    if (step->backend == BACKEND_LEGACY)
+        is_there = has_legacy_tables(step->family);
+    if (!is_there) {
+        next_step(leftovers);
+        return;
+    }
+    if (!program_find(backends[step->backend].program, leftovers->path)) {
+        miss_program(leftovers);
+        return;
+    }
+    const char *argv[] = {backends[step->backend].program, families[step->family].save, NULL};
+    start_program(leftovers, argv, &(struct text){0}, on_saved);
+}
+
+/* --- ipvs --- */
+
+static void remove_ipvs(struct leftovers *leftovers)
+{
+    bool was_there;
+    struct err err;
+    if (netlink_remove_ipvs(&was_there, &err) < 0)
+        SAY(leftovers, true, "%s", err.text);
+    else if (was_there)
+        SAY(leftovers, false,
+            "kube-proxy's virtual services of ipvs and its interface kube-ipvs0 are removed");
+    next_step(leftovers);
+}
+
+/* Behind KUBE- or KUBE-6- (kubernetes 1.36, pkg/proxy/ipvs/ipset.go). */
+static const char *const sets[] = {
+    "LOOP-BACK",
+    "CLUSTER-IP",
+    "EXTERNAL-IP",
+    "EXTERNAL-IP-LOCAL",
+    "LOAD-BALANCER",
+    "LOAD-BALANCER-LOCAL",
+    "LOAD-BALANCER-FW",
+    "LOAD-BALANCER-SOURCE-IP",
+    "LOAD-BALANCER-SOURCE-CIDR",
+    "NODE-PORT-TCP",
+    "NODE-PORT-LOCAL-TCP",
+    "NODE-PORT-UDP",
+    "NODE-PORT-LOCAL-UDP",
+    "NODE-PORT-SCTP-HASH",
+    "NODE-PORT-LOCAL-SCTP-HASH",
+    "HEALTH-CHECK-NODE-PORT",
+    "IPVS-IPS",
+};
+
+/* After the rules that use them. */
+static void remove_sets(struct leftovers *leftovers)
+{
+    bool is_last = ++leftovers->attempts >= SETS_ATTEMPTS, is_busy = false;
+    unsigned count = 0;
+    for (size_t i = 0; netlink_has_ipsets() && i < ARRAY_LEN(sets) * FAMILY_COUNT; i++) {
+        char name[SET_NAME_SIZE];
+        bool was_there = false;
+        struct err err;
+        snprintf(name, sizeof(name), "KUBE-%s%s", i % FAMILY_COUNT ? "6-" : "", sets[i / FAMILY_COUNT]);
+        int code = netlink_remove_ipset(name, &was_there, &err);
+        is_busy |= code == -EBUSY;
+        if (code < 0 && (code != -EBUSY || is_last))
+            SAY(leftovers, true, "%s", err.text);
+        count += was_there;
+    }
+    if (count)
+        SAY(leftovers, false, "%u of kube-proxy's ipsets are removed", count);
+    if (is_busy && !is_last)
+        run_step(leftovers, SETS_AGAIN_MS);
+    else
+        next_step(leftovers);
+}
+
+/* --- all of it --- */
+
+static const struct step steps[] = {
+    {remove_table, .family = FAMILY_IPV4},
+    {remove_table, .family = FAMILY_IPV6},
+    {clean_iptables, BACKEND_NFT, FAMILY_IPV4},
+    {clean_iptables, BACKEND_NFT, FAMILY_IPV6},
+    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV4},
+    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV6},
+    {remove_ipvs},
+    {remove_sets},
+    {finish},
+};
+
+struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options)
+{
+    struct leftovers *leftovers = xcalloc(1, sizeof(*leftovers));
+    signal(SIGPIPE, SIG_IGN);
+    leftovers->options = *options;
+    leftovers->loop = loop;
+    leftovers->step = steps;
+    uv_timer_init(loop, &leftovers->timer);
+    leftovers->timer.data = leftovers;
+    run_step(leftovers, 0);
+    return leftovers;
+}
+
+void leftovers_cancel(struct leftovers *leftovers)
+{
+    if (!leftovers)
+        return;
+    program_cancel(leftovers->program);
+    uv_close((uv_handle_t *)&leftovers->timer, on_closed);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+/* Removes what kube-proxy, in any of its modes, left in this network namespace: its nftables tables; its
+ * chains in iptables, in the nft and in the legacy backend; the services, the interface and the sets of mode
+ * ipvs.
+ *
+ * To be begun when fairlead's own rules are in force, so that no packet sees a moment without any.
+ * Connections keep the translation that conntrack has for them: only the first packet of one looks at rules.
+ *
+ * iptables' tables are read and written by the programs xtables-nft-multi and xtables-legacy-multi of the
+ * host, because what an extension of iptables keeps in the kernel only that extension can say. Neither is run
+ * unless the kernel has such tables already, so that looking makes none and loads no module. All else is
+ * netlink. */
+
+struct leftovers;
+
+struct leftovers_options {
+    unsigned program_ms; /* how long each program may take */
+    /* Something was removed (is_failure false), or could not be. */
+    void (*report)(void *context, bool is_failure, const char *sentence);
+    /* The end, from the loop: how many failures there were. The struct leftovers is gone behind it. */
+    void (*done)(void *context, unsigned failures);
+    void *context;
+};
+
+/* Nothing happens before the loop's next turn. Ignores SIGPIPE for the whole process: libuv's writes raise
+ * it.
+ */
+struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options);
+/* Ends it half-way, each of its transactions being whole; done is not called. NULL is allowed. The memory
+ * goes with the next turns of the loop. */
+void leftovers_cancel(struct leftovers *leftovers);
