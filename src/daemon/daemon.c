@@ -7,6 +7,7 @@
 #include "daemon/kernel_settings.h"
 #include "daemon/notices.h"
 #include "daemon/sources.h"
+#include "daemon/takeover.h"
 #include "daemon/turns.h"
 #include "sys/single.h"
 
@@ -162,6 +163,7 @@ static void on_walk(uv_handle_t *handle, void *context)
 static void close_all(struct daemon *daemon)
 {
     reload_close(&daemon->reload);
+    takeover_cancel(daemon);
     sources_close(daemon);
     interface_watch_close(daemon->interface_watch);
     web_close(daemon->web);

@@ -26,6 +26,7 @@ struct daemon {
     struct cluster *cluster;            /* ROLE_PROXY */
     struct apiserver_source *apiserver; /* ROLE_PROXY */
     struct events *events;              /* ROLE_PROXY: notices.h */
+    struct leftovers *leftovers;        /* ROLE_PROXY, while kube-proxy's are being removed */
     struct interface_watch *interface_watch;
     struct control_server *control;
     struct health health;

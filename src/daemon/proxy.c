@@ -7,6 +7,7 @@
 #include "daemon/commands.h"
 #include "daemon/daemon.h"
 #include "daemon/kernel_settings.h"
+#include "daemon/takeover.h"
 #include "sys/read_file.h"
 #include "sys/write_file.h"
 
@@ -324,7 +325,7 @@ int proxy_main(int argc, char *const *argv)
     } else if (*role.flags.version) {
         status = version_main(0, NULL);
     } else if (role.flags.is_cleanup) {
-        status = cleanup_main(0, NULL);
+        status = takeover_clean_up();
     } else {
         status = configure_and_serve(&role);
     }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/announce.h"
 #include "daemon/daemon.h"
+#include "daemon/takeover.h"
 #include "dataplane/conntrack.h"
 
 #include <string.h>
@@ -175,9 +176,11 @@ static void turn(struct daemon *daemon)
     watch_disturbance(daemon);
     if (result.dataplane.was_disturbed)
         repair_soon(daemon);
-    if (!was_programmed)
+    if (!was_programmed) {
         log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
                  HASH_COUNT(daemon->store->services), result.dataplane.element_adds);
+        takeover_begin(daemon);
+    }
     bool was_failing = daemon->is_failing;
     daemon->is_failing = false;
     if (!was_programmed || was_failing)
