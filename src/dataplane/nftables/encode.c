@@ -267,6 +267,14 @@ void batch_add_chain(struct batch *batch, enum family family, const struct chain
     nftnl_chain_free(object);
 }
 
+void batch_flush_chain(struct batch *batch, enum family family, const char *name)
+{
+    struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_DELRULE, family, 0);
+    put_text(message, NFTA_RULE_TABLE, TABLE_NAME);
+    put_text(message, NFTA_RULE_CHAIN, name);
+    message_end(&batch->head, message);
+}
+
 void batch_flush_rules(struct batch *batch, enum family family)
 {
     struct nlmsghdr *message = message_begin(batch, &batch->head, NFT_MSG_DELRULE, family, 0);

@@ -36,6 +36,8 @@ void batch_delete_set(struct batch *batch, enum family family, const char *name)
 void batch_flush_set(struct batch *batch, enum family family, enum set_id set);
 void batch_add_chain(struct batch *batch, enum family family, const struct chain *chain);
 void batch_add_rules(struct batch *batch, enum family family, const struct chain *chain);
+/* Every rule of one chain. */
+void batch_flush_chain(struct batch *batch, enum family family, const char *name);
 /* Every rule of the table. */
 void batch_flush_rules(struct batch *batch, enum family family);
 /* Before anything is added, for leftovers that nothing points at once rules and sets are gone. */

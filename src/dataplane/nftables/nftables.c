@@ -269,19 +269,40 @@ static bool is_disturbed(struct dataplane *dataplane)
     return kernel_watch_is_disturbed(&((struct nftables *)dataplane)->kernel);
 }
 
+/* Not being there is success. */
+static int commit_removal(struct kernel *kernel, struct batch *batch, struct err *err)
+{
+    struct element blamed;
+    int code = kernel_commit(kernel, batch, 0, &blamed, err);
+    batch_done(batch);
+    return code == -ENOENT ? 0 : code;
+}
+
+/* Another proxy may serve the same frontends already, behind our chains. For part of a millisecond within the
+ * removal of a table its maps find nothing while its sets and rules are still there (seen with Linux 6.18): a
+ * new connection would then pass for one to a port that no Service has, and be reset. So nobody is sent into
+ * the table any more before it goes, and who is in it has left. */
+static int stop_dispatch(struct kernel *kernel, enum family family, struct err *err)
+{
+    struct batch batch;
+    batch_init(&batch);
+    batch_flush_chain(&batch, family, "nat-prerouting");
+    batch_flush_chain(&batch, family, "nat-output");
+    return commit_removal(kernel, &batch, err);
+}
+
 static int cleanup(struct err *err)
 {
     struct kernel kernel;
     int code = kernel_open(&kernel, err);
+    for (int family = 0; code == 0 && family < FAMILY_COUNT; family++)
+        code = stop_dispatch(&kernel, (enum family)family, err);
+    usleep(COLLECT_DELAY_MS * 1000);
     for (int family = 0; code == 0 && family < FAMILY_COUNT; family++) {
         struct batch batch;
-        struct element blamed;
         batch_init(&batch);
         batch_delete_table(&batch, (enum family)family);
-        code = kernel_commit(&kernel, &batch, 0, &blamed, err);
-        if (code == -ENOENT)
-            code = 0;
-        batch_done(&batch);
+        code = commit_removal(&kernel, &batch, err);
     }
     kernel_close(&kernel);
     return code;
