@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A load that runs while a test disturbs the proxy: new connections all the time, and long ones that must not break."""
 import asyncio
+import collections
 import contextlib
 import socket
 import struct
@@ -21,23 +22,30 @@ class Counts:
     echoed: int = 0
     lost: list = field(default_factory=list)
     longest_gap_s: float = 0.0
+    answered: int = 0  # datagrams of flows
+    unanswered: list = field(default_factory=list)
+    # (client, address, port): {source as the pod saw it: how many new connections}
+    sources: dict = field(default_factory=lambda: collections.defaultdict(collections.Counter))
 
     def __str__(self):
+        flows = f"; {self.answered} datagrams of flows answered, {len(self.unanswered)} not" if self.answered else ""
         return (f"{self.opened} new connections served, {len(self.refused)} not; {self.echoed} lines echoed on "
                 f"established ones, {len(self.lost)} of these lost; longest pause between lines "
-                f"{self.longest_gap_s * 1000:.0f} ms")
+                f"{self.longest_gap_s * 1000:.0f} ms{flows}")
 
 
 class Load:
     """`with Load(prober, targets) as counts:` keeps asking until the block ends.
 
     `targets` are (client, address, port) for TCP: each gets one loop of new connections, one after the other, and
-    `established` connections that send a numbered line every few ms and wait for its echo.
+    `established` connections that send a numbered line every few ms and wait for its echo. `flows` are such targets for
+    UDP: each gets one flow, of which every datagram has to be answered, and by the same pod.
     """
 
-    def __init__(self, prober, targets, established=3):
+    def __init__(self, prober, targets, established=3, flows=()):
         self.prober = prober
         self.targets = targets
+        self.flows = flows
         self.established = established
         self.counts = Counts()
         self.ending = threading.Event()
@@ -59,13 +67,15 @@ class Load:
         for client, address, port in self.targets:
             jobs.append(self._open(Question(client, "tcp", address, port, timeout_s=2.0)))
             jobs += [self._hold(Question(client, "tcp", address, port)) for _ in range(self.established)]
+        jobs += [self._flow(Question(client, "udp", address, port)) for client, address, port in self.flows]
         await asyncio.gather(self._settle(), *jobs)
 
     async def _settle(self):
         """Says when every kind of work has been seen to succeed."""
         enough = 20 * len(self.targets)
         while not self.ending.is_set():
-            if self.counts.opened >= enough and self.counts.echoed >= enough * self.established:
+            if self.counts.opened >= enough and self.counts.echoed >= enough * self.established and \
+                    self.counts.answered >= len(self.flows):
                 self.settled.set()
                 return
             await asyncio.sleep(0.01)
@@ -75,9 +85,30 @@ class Load:
             verdict = await self.prober.ask(question)
             if verdict.kind == "served":
                 self.counts.opened += 1
+                self.counts.sources[question.client, question.address, question.port][verdict.source] += 1
             else:
                 self.counts.refused.append((time.monotonic(), question.client, question.address, str(verdict)))
             await asyncio.sleep(PAUSE_S)
+
+    async def _flow(self, question):
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in question.address else socket.AF_INET
+        first = None
+        with self.prober.lab.namespace(question.client).socket(family, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect((question.address, question.port))
+            while not self.ending.is_set():
+                try:
+                    sock.send(b"who?\n")
+                    answer = await asyncio.wait_for(loop.sock_recv(sock, 512), ECHO_PATIENCE_S)
+                except (OSError, TimeoutError) as error:
+                    answer = repr(error)
+                first = first or answer
+                if answer == first:  # the pod, and the source as it saw it
+                    self.counts.answered += 1
+                else:
+                    self.counts.unanswered.append((time.monotonic(), question.client, question.address, first, answer))
+                await asyncio.sleep(PAUSE_S)
 
     async def _hold(self, question):
         loop = asyncio.get_running_loop()
