@@ -21,6 +21,7 @@ struct reading {
     struct http_call *call;  /* NULL between calls */
     uv_timer_t timer;        /* the next call, or a look at the one under way */
     bool has_leave;          /* the bucket has given it a call */
+    uint64_t throttled_ms;   /* for which it had to wait so long */
     char server[SERVER_MAX]; /* asked by the call */
 };
 
@@ -175,6 +176,8 @@ static void begin(struct reading *reading)
     strncpy(reading->server, cluster_server(source->cluster), sizeof(reading->server) - 1);
     selection_begin(&reading->selection, uv_now(source->loop), random_number(), &path, &request.accept);
     request.path = text_str(&path);
+    request.is_stream = reading->selection.reflector.call != REFLECTOR_LIST;
+    request.throttled_ms = reading->throttled_ms;
     int code = cluster_call(source->cluster, &request, &ops, reading, &reading->call, &err);
     text_done(&path);
     if (code < 0)
@@ -197,6 +200,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     wait_ms = reading->has_leave ? 0 : call_rate_take(&reading->source->rate, now_ms);
+    reading->throttled_ms = reading->has_leave ? reading->throttled_ms : wait_ms;
     reading->has_leave = wait_ms > 0;
     if (wait_ms > 0)
         arm(reading, wait_ms);

@@ -6,6 +6,7 @@
 #include "source/cluster_access.h"
 #include "source/cluster_exec.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -27,7 +28,7 @@ struct cluster {
      */
     char *exec_authorization, *exec_certificate_pem, *exec_key_pem;
     int64_t exec_expires_at; /* 0: there is nothing */
-    struct cluster_counters counters;
+    struct rest_metrics metrics;
 };
 
 static char *copy(const char *text)
@@ -113,6 +114,8 @@ static void on_exec_done(void *context, int code, const struct err *err,
     struct err wrong;
     struct text value = {0};
     cluster->exec = NULL;
+    bool has_run = code != -EACCES && code != -ETIMEDOUT;
+    cluster->metrics.exec_calls[has_run ? REST_EXEC_GOOD : REST_EXEC_FAILED]++;
     if (code < 0) {
         http_client_refuse(cluster->client, code, err);
         return;
@@ -147,7 +150,48 @@ static int ask_program(struct cluster *cluster, struct err *err)
                                   on_exec_done, cluster, err);
     if (code == 0)
         http_client_hold(cluster->client);
+    else
+        cluster->metrics.exec_calls[REST_EXEC_NOT_FOUND]++;
     return code;
+}
+
+/* --- counting --- */
+
+enum call_tag { CALL_WHOLE, CALL_STREAM };
+
+const struct rest_metrics *cluster_metrics(const struct cluster *cluster)
+{
+    return &cluster->metrics;
+}
+
+static void on_answered(void *context, const struct http_call_report *report)
+{
+    struct cluster *cluster = context;
+    if (report->status < REST_STATUS_MAX)
+        rest_metrics_series(&cluster->metrics, report->method, report->host)->calls[report->status]++;
+}
+
+static void on_over(void *context, const struct http_call_report *report)
+{
+    struct cluster *cluster = context;
+    if (report->tag == CALL_STREAM)
+        return;
+    struct rest_series *series = rest_metrics_series(&cluster->metrics, report->method, report->host);
+    histogram_observe(&series->duration, report->seconds);
+    if (report->sent_bytes > 0)
+        histogram_observe(&series->request_size, (double)report->sent_bytes);
+    if (report->status > 0)
+        histogram_observe(&series->response_size, (double)report->received_bytes);
+}
+
+static void count_throttled(struct cluster *cluster, const struct cluster_request *request)
+{
+    const char *url = cluster_server(cluster), *scheme = strstr(url, "://");
+    const char *host = scheme ? scheme + strlen("://") : url;
+    cleanup_free char *name = strndup(host, strcspn(host, "/"));
+    if (!request->is_stream && name)
+        histogram_observe(&rest_metrics_series(&cluster->metrics, request->method, name)->throttled,
+                          (double)request->throttled_ms / 1000);
 }
 
 /* --- calls --- */
@@ -175,7 +219,9 @@ int cluster_call(struct cluster *cluster, const struct cluster_request *request,
                                            .authorization = authorization,
                                            .body = request->body,
                                            .body_len = request->body_len,
+                                           .tag = request->is_stream ? CALL_STREAM : CALL_WHOLE,
                                            .timeout_ms = request->timeout_ms};
+    count_throttled(cluster, request);
     int code = http_call_start(cluster->client, &call, ops, context, ret, err);
     text_done(&url);
     return code;
@@ -204,19 +250,6 @@ struct http_client *cluster_client(struct cluster *cluster)
     return cluster->client;
 }
 
-const struct cluster_counters *cluster_counters(const struct cluster *cluster)
-{
-    return &cluster->counters;
-}
-
-static void count(void *context, unsigned status, double seconds)
-{
-    struct cluster *cluster = context;
-    if (status < ARRAY_LEN(cluster->counters.requests))
-        cluster->counters.requests[status]++;
-    cluster->counters.request_seconds += seconds;
-}
-
 /* --- opening and closing --- */
 
 int cluster_open(struct cluster **ret, uv_loop_t *loop, const struct cluster_options *options,
@@ -235,7 +268,7 @@ int cluster_open(struct cluster **ret, uv_loop_t *loop, const struct cluster_opt
         return code;
     }
     cluster->looked_ms = uv_now(loop);
-    http_client_observe(cluster->client, count, cluster);
+    http_client_observe(cluster->client, &(struct http_client_observer){on_answered, on_over, cluster});
     *ret = cluster;
     return 0;
 }
@@ -248,6 +281,7 @@ void cluster_close(struct cluster *cluster)
     http_client_close(cluster->client);
     forget_exec(cluster);
     cluster_access_done(&cluster->access);
+    rest_metrics_done(&cluster->metrics);
     free((char *)cluster->options.kubeconfig);
     free((char *)cluster->options.master);
     free((char *)cluster->options.user_agent);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
+#include "source/rest_metrics.h"
 #include "sys/http_client.h"
 
 #include <stdint.h>
@@ -42,6 +43,9 @@ struct cluster_request {
     const char *method, *path, *accept, *content_type, *body;
     size_t body_len;
     unsigned timeout_ms;
+    /* For counting: a watch, whose answer has no end; and how long its caller has held the call back. */
+    bool is_stream;
+    uint64_t throttled_ms;
 };
 /* Starts a call to path ("/api/v1/services?...") at the server in use with our credentials; files are read
  * again when they changed (looked at when a call starts, at most once a second) and a token's at least each
@@ -53,9 +57,5 @@ int cluster_call(struct cluster *cluster, const struct cluster_request *request,
 /* A call was answered with 401: forget what can be got anew. */
 void cluster_unauthorized(struct cluster *cluster);
 
-/* Counters for rest_client_requests_total{code,method,host} and the like. */
-struct cluster_counters {
-    uint64_t requests[600]; /* by HTTP status; [0]: no answer */
-    double request_seconds; /* until the headers, or the end without any; summed */
-};
-const struct cluster_counters *cluster_counters(const struct cluster *cluster);
+/* Of all its calls. */
+const struct rest_metrics *cluster_metrics(const struct cluster *cluster);

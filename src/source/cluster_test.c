@@ -154,6 +154,14 @@ static void expect(struct fixture *fixture, int code, const char *part)
     text_done(&seen.body);
 }
 
+static uint64_t counted(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i <= histogram->bound_count; i++)
+        count += histogram->counts[i];
+    return count;
+}
+
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -194,10 +202,34 @@ static void knows_tokens_and_passwords(void **state)
     cluster_close(fixture->cluster);
     open_with(fixture, "username: me, password: \"it: is\"");
     expect(fixture, 0, "by=Basic bWU6aXQ6IGlz ");
-    const struct cluster_counters *counters = cluster_counters(fixture->cluster);
-    assert_int_equal(counters->requests[200], 1);
-    assert_int_equal(counters->requests[0], 0);
-    assert_true(counters->request_seconds >= 0 && counters->request_seconds < 5);
+    const struct rest_series *series = cluster_metrics(fixture->cluster)->series;
+    assert_string_equal(series->method, "GET");
+    assert_string_equal(series->host, strstr(cluster_server(fixture->cluster), "://") + 3);
+    assert_null(series->next);
+    assert_int_equal(series->calls[200], 1);
+    assert_int_equal(series->calls[0], 0);
+    assert_int_equal(counted(&series->duration), 1);
+    assert_int_equal(counted(&series->response_size), 1);
+    assert_int_equal(counted(&series->request_size), 0);
+    assert_int_equal(counted(&series->throttled), 1);
+    /* A watch counts as a call and as nothing else; what held a call back does. */
+    struct seen seen = {0};
+    struct http_call *call;
+    struct cluster_request request = {
+        .method = "GET", .path = "/a", .timeout_ms = WAIT_MS, .is_stream = true};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cluster_call(fixture->cluster, &request, &ops, &seen, &call, NULL), 0);
+        wait_for(fixture, &seen);
+        text_done(&seen.body);
+        seen = (struct seen){0};
+        request.is_stream = false;
+        request.throttled_ms = 300;
+    }
+    assert_int_equal(series->calls[200], 3);
+    assert_int_equal(counted(&series->duration), 2);
+    assert_int_equal(counted(&series->response_size), 2);
+    assert_int_equal(counted(&series->throttled), 2);
+    assert_true(series->throttled.sum == 0.3);
 }
 
 static void reads_tokens_again(void **state)
@@ -299,7 +331,7 @@ static void fails_over(void **state)
     assert_int_equal(cluster_open(&fixture->cluster, &fixture->loop, &options, &err), 0);
     assert_string_equal(cluster_server(fixture->cluster), "https://127.0.0.1:1");
     expect(fixture, -ECONNREFUSED, "https://127.0.0.1:1: ");
-    assert_int_equal(cluster_counters(fixture->cluster)->requests[0], 1);
+    assert_int_equal(cluster_metrics(fixture->cluster)->series->calls[0], 1);
     cluster_next(fixture->cluster);
     expect(fixture, 0, "by=Bearer secret");
     /* Reading files again does not go back. */
@@ -448,10 +480,12 @@ static void bears_bad_programs(void **state)
          "no time", -EPROTO},
         {"exec tr '\\0' x </dev/zero 2>/dev/null", "more than 1 MiB", -EPROTO},
     };
+    uint64_t failures[2] = {0}; /* with an answer of no use; without one */
     open_with(fixture, "exec: {command: ./plugin, " V1 "}");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         put_script(fixture, cases[i].script);
         expect(fixture, cases[i].code, cases[i].part);
+        failures[cases[i].code == -EACCES]++;
     }
     /* And none at all. */
     struct seen seen = {0};
@@ -461,6 +495,10 @@ static void bears_bad_programs(void **state)
     unlink(path_of(fixture, "plugin"));
     assert_int_equal(cluster_call(fixture->cluster, &request, &ops, &seen, &call, &err), -ENOENT);
     assert_non_null(strstr(err.text, "/plugin cannot be started"));
+    const uint64_t *runs_by_end = cluster_metrics(fixture->cluster)->exec_calls;
+    assert_int_equal(runs_by_end[REST_EXEC_GOOD], failures[0]);
+    assert_int_equal(runs_by_end[REST_EXEC_FAILED], failures[1]);
+    assert_int_equal(runs_by_end[REST_EXEC_NOT_FOUND], 1);
     put_script(fixture,
                "echo '{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\","
                "\"status\":{\"token\":\"good\"}}'");

@@ -25,19 +25,39 @@ void http_call_free(struct http_call *call)
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->connect_to);
     free(call->url);
+    free(call->method);
+    free(call->host);
     free(call);
 }
 
-static double call_seconds(const struct http_call *call)
+static struct http_call_report report_of(const struct http_call *call)
 {
-    return call->session ? (double)(uv_now(call->client->loop) - call->started_ms) / 1000 : 0;
+    return (struct http_call_report){
+        .method = call->method,
+        .host = call->host,
+        .tag = call->tag,
+        .status = call->status,
+        .seconds = call->session ? (double)(uv_now(call->client->loop) - call->started_ms) / 1000 : 0,
+        .sent_bytes = call->sent_bytes,
+        .received_bytes = call->received_bytes,
+    };
 }
 
 void http_call_answered(struct http_call *call, unsigned status)
 {
-    struct http_client *client = call->client;
-    if (client->answered)
-        client->answered(client->answered_context, status, call_seconds(call));
+    const struct http_client_observer *observer = &call->client->observer;
+    call->status = status;
+    const struct http_call_report report = report_of(call);
+    if (observer->answered)
+        observer->answered(observer->context, &report);
+}
+
+void http_call_over(struct http_call *call)
+{
+    const struct http_client_observer *observer = &call->client->observer;
+    const struct http_call_report report = report_of(call);
+    if (observer->over)
+        observer->over(observer->context, &report);
 }
 
 /* --- what libcurl tells --- */
@@ -49,6 +69,7 @@ static size_t on_data(char *bytes, size_t size, size_t count, void *context)
     call->session->moved_ms = uv_now(call->client->loop);
     if (call->is_cancelled)
         return 0;
+    call->received_bytes += len;
     if (call->ops.data && !call->ops.data(call->context, bytes, len)) {
         call->is_given_up = true;
         return 0;
@@ -201,10 +222,10 @@ static int check_request(const struct http_call_request *request, struct err *er
     return is_sendable(request->url) ? 0 : err_set(err, EINVAL, "the URL has control characters in it");
 }
 
-static size_t origin_len(const char *url)
+static const char *host_of(const char *url)
 {
     const char *host = strstr(url, "://");
-    return host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : strcspn(url, "/?#");
+    return host ? host + 3 : url;
 }
 
 /* --- the call --- */
@@ -221,7 +242,14 @@ int http_call_new(struct http_call **ret, struct http_client *client, const stru
     if (!call->easy)
         abort();
     call->url = xstrdup(request->url);
-    call->origin_len = origin_len(call->url);
+    call->method = xstrdup(request->method);
+    const char *host = host_of(call->url);
+    call->origin_len = (size_t)(host - call->url) + strcspn(host, "/?#");
+    call->host = strndup(host, strcspn(host, "/?#"));
+    if (!call->host)
+        abort();
+    call->sent_bytes = request->body ? request->body_len : 0;
+    call->tag = request->tag;
     call->ops = *ops;
     call->context = context;
     call->timeout_ms = request->timeout_ms;

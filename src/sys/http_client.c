@@ -37,6 +37,8 @@ static void call_end(struct http_call *call, int code, const struct err *err)
     assert(call->client->entered > 0);
     if (!call->has_headers && !call->is_cancelled)
         http_call_answered(call, 0);
+    if (!call->is_cancelled)
+        http_call_over(call);
     bool is_told = !call->is_cancelled && ops.ended;
     call->is_cancelled = true;
     if (is_told)
@@ -183,6 +185,8 @@ int http_call_start(struct http_client *client, const struct http_call_request *
 void http_call_cancel(struct http_call *call)
 {
     struct http_client *client = call->client;
+    if (!call->has_headers && !call->is_cancelled)
+        http_call_answered(call, 0);
     call->is_cancelled = true;
     http_client_enter(client);
     http_client_leave(client);
@@ -365,8 +369,7 @@ void http_client_refuse(struct http_client *client, int code, const struct err *
     http_client_leave(client);
 }
 
-void http_client_observe(struct http_client *client, http_answered_fn *answered, void *context)
+void http_client_observe(struct http_client *client, const struct http_client_observer *observer)
 {
-    client->answered = answered;
-    client->answered_context = context;
+    client->observer = *observer;
 }

@@ -47,10 +47,23 @@ void http_client_hold(struct http_client *client);
 void http_client_release(struct http_client *client, const char *authorization);
 void http_client_refuse(struct http_client *client, int code, const struct err *err);
 
-/* Called for each call once, before its headers or ended: the status, 0 for none, and the time that it took.
- */
-typedef void http_answered_fn(void *context, unsigned status, double seconds);
-void http_client_observe(struct http_client *client, http_answered_fn *answered, void *context);
+/* What is known of a call so far. Valid during the callback. */
+struct http_call_report {
+    const char *method, *host; /* host: of its URL, with the port where that has one: "10.0.0.1:6443" */
+    unsigned tag;              /* the request's */
+    unsigned status;           /* 0: no answer */
+    double seconds;            /* since it went to the server; 0 where it never did */
+    uint64_t sent_bytes, received_bytes; /* of the bodies */
+};
+/* For counting; neither function may start or cancel calls, and each may be NULL. answered is called once for
+ * each call, before its headers, before ended where there are none, and when it is cancelled without an
+ * answer; over once for each call that is not cancelled, before ended. */
+struct http_client_observer {
+    void (*answered)(void *context, const struct http_call_report *report);
+    void (*over)(void *context, const struct http_call_report *report);
+    void *context;
+};
+void http_client_observe(struct http_client *client, const struct http_client_observer *observer);
 
 struct http_call;
 
@@ -80,6 +93,7 @@ struct http_call_request {
     const char *accept, *content_type, *authorization;
     const char *body;
     size_t body_len;
+    unsigned tag; /* for the observer */
     unsigned
         timeout_ms; /* of the whole call; 0: none, for watches, which end only when the connection is dead */
 };

@@ -12,12 +12,13 @@ struct http_call {
     struct http_session *session; /* NULL while it waits */
     CURL *easy;
     struct curl_slist *headers, *connect_to;
-    char *url;
+    char *url, *method, *host;
     size_t origin_len; /* of the URL's scheme, host and port */
     struct http_call_ops ops;
     void *context;
     uint64_t started_ms; /* when it went to its session */
-    unsigned timeout_ms;
+    uint64_t sent_bytes, received_bytes;
+    unsigned timeout_ms, tag, status;
     bool has_headers, has_authorization;
     bool is_cancelled; /* waits to be freed; nobody is told */
     bool is_given_up;  /* by its data function */
@@ -31,8 +32,7 @@ struct http_client {
     struct http_session *sessions;
     struct http_call *waiting;
     uv_timer_t silence; /* runs while a call without a time of its own waits for headers */
-    http_answered_fn *answered;
-    void *answered_context;
+    struct http_client_observer observer;
     unsigned entered; /* in libcurl or in a callback: what changes lists waits */
     unsigned kept;
     bool is_held, is_closing;
@@ -72,8 +72,9 @@ void http_call_begin(struct http_call *call);
 void http_call_free(struct http_call *call);
 /* Where the call has none of its own. */
 void http_call_authorize(struct http_call *call, const char *authorization);
-/* Tells the client's observer. */
+/* Tell the client's observer. */
 void http_call_answered(struct http_call *call, unsigned status);
+void http_call_over(struct http_call *call);
 
 uv_loop_t *http_client_loop(const struct http_client *client);
 /* Around everything in which libcurl may call us back; leave does what had to wait for it. */

@@ -65,12 +65,22 @@ static void sends_bodies_and_certificates(void **state)
                                         .url = url,
                                         .content_type = "application/merge-patch+json",
                                         .body = "{\"a\":1}and more",
-                                        .body_len = 7};
+                                        .body_len = 7,
+                                        .tag = 5};
     assert_int_equal(http_call_start(fixture->client, &request, &ops, &seen, &seen.call, NULL), 0);
     assert_true(turn_until(fixture, &seen.ended, 1, WAIT_MS));
     assert_string_equal(text_str(&seen.body),
                         "PATCH /b? accept= authorization= type=application/merge-patch+json "
                         "expect= body={\"a\":1} user=kubernetes-admin");
+    /* What the observer was told. */
+    char names[64];
+    snprintf(names, sizeof(names), "PATCH 127.0.0.1:%u", http_server_address(fixture->server).port);
+    assert_string_equal(fixture->last_names, names);
+    assert_int_equal(fixture->overs, 1);
+    assert_int_equal(fixture->last.tag, 5);
+    assert_int_equal(fixture->last.status, 200);
+    assert_int_equal(fixture->last.sent_bytes, 7);
+    assert_int_equal(fixture->last.received_bytes, seen.body.len);
     text_done(&seen.body);
     expect(fixture, "/c", 0, 200, "GET /c");
 }
@@ -245,6 +255,8 @@ static void cancels_before_it_begins(void **state)
     http_client_release(fixture->client, NULL);
     test_turn(&fixture->loop, 50);
     assert_int_equal(seen.ended + held.ended + seen.headers, 0);
+    assert_int_equal(fixture->answered[0], 2);
+    assert_int_equal(fixture->overs, 0);
     text_done(&fixture->stream->next);
 }
 

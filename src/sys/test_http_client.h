@@ -23,7 +23,9 @@ struct fixture {
     struct http_server *server;
     struct http_client *client;
     struct stream streams[4], *stream; /* the newest */
-    unsigned answered[600];
+    unsigned answered[600], overs;
+    struct http_call_report last; /* of what is over; method and host are in last_names */
+    char last_names[256];
     int listener; /* of a peer that never reads */
 };
 
@@ -139,11 +141,19 @@ static inline void saw_end(void *context, int code, const struct err *err)
 
 static const struct http_call_ops ops = {saw_headers, saw_data, saw_end};
 
-static inline void answered(void *context, unsigned status, double seconds)
+static inline void answered(void *context, const struct http_call_report *report)
 {
     struct fixture *fixture = context;
-    assert_true(seconds >= 0 && seconds < 60);
-    fixture->answered[status]++;
+    assert_true(report->seconds >= 0 && report->seconds < 60);
+    fixture->answered[report->status]++;
+}
+
+static inline void over(void *context, const struct http_call_report *report)
+{
+    struct fixture *fixture = context;
+    fixture->overs++;
+    fixture->last = *report;
+    snprintf(fixture->last_names, sizeof(fixture->last_names), "%s %s", report->method, report->host);
 }
 
 /* Until *what is at least as large, or too long. */
@@ -172,7 +182,7 @@ static inline void open_client(struct fixture *fixture, const struct http_client
     struct err err;
     if (http_client_new(&fixture->client, &fixture->loop, options, &err) < 0)
         fail_msg("%s", err.text);
-    http_client_observe(fixture->client, answered, fixture);
+    http_client_observe(fixture->client, &(struct http_client_observer){answered, over, fixture});
 }
 
 static inline struct http_client_options usual(void)
