@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "config/proxy_config.h"
 #include "daemon/announce.h"
 #include "daemon/confinement.h"
 #include "daemon/kernel_settings.h"
@@ -62,6 +63,8 @@ static void on_refresh(void *context)
     for (int kind = 0; kind < API_KIND_COUNT; kind++)
         metrics_set_named(&daemon->metrics.store_objects, api_kind_name((enum api_kind)kind),
                           status->objects[kind]);
+    daemon->metrics.rest = daemon->cluster ? cluster_metrics(daemon->cluster) : NULL;
+    daemon->metrics.settings = daemon->options.proxy_config ? daemon->options.proxy_config->settings : NULL;
     daemon->metrics.service_changes_pending = daemon->sync.needs_load || daemon->store->dirty_count;
     daemon->dataplane->ops->count_elements(daemon->dataplane, on_element_count, daemon);
 }

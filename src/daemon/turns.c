@@ -73,7 +73,7 @@ static void on_applied(void *context, const struct dataplane_change *changes, si
         log_warning("stale UDP flows may remain: %s", err.text);
     double seconds = (double)(web_now().monotonic_ns - before.monotonic_ns) / 1e9;
     for (int family = 0; conntrack.was_needed && family < FAMILY_COUNT; family++) {
-        metrics_observe(&daemon->metrics.conntrack_sync_duration[family], seconds);
+        histogram_observe(&daemon->metrics.conntrack_sync_duration[family], seconds);
         daemon->metrics.conntrack_deleted_entries_total[family] += conntrack.deleted[family];
     }
 }
@@ -86,8 +86,8 @@ static void record_programming_latency(struct daemon *daemon, int64_t now_ns)
     for (uint32_t i = 0; i < store->trigger_count; i++) {
         const struct slice_trigger *trigger = &store->triggers[i];
         if ((int64_t)trigger->time_ns >= daemon->started_ns && (int64_t)trigger->time_ns <= now_ns)
-            metrics_observe(&daemon->metrics.network_programming_duration[trigger->family],
-                            (double)(now_ns - (int64_t)trigger->time_ns) / 1e9);
+            histogram_observe(&daemon->metrics.network_programming_duration[trigger->family],
+                              (double)(now_ns - (int64_t)trigger->time_ns) / 1e9);
     }
     store_forget_triggers(store);
 }
@@ -99,15 +99,15 @@ static void record_turn(struct daemon *daemon, const struct sync_result *result,
     double seconds = (double)(now.monotonic_ns - began.monotonic_ns) / 1e9;
     record_programming_latency(daemon, now.wall_ns);
     metrics->turns_total = daemon->sync.turns;
-    metrics_observe(&metrics->turn_duration, seconds);
+    histogram_observe(&metrics->turn_duration, seconds);
     metrics->frontend_conflicts = daemon->sync.claims.shadowed;
     metrics->service_changes_total = daemon->store->service_changes;
     metrics->endpoint_changes_total = daemon->store->endpoint_changes;
     for (int family = 0; family < FAMILY_COUNT; family++) {
-        metrics_observe(&metrics->sync_duration[family], seconds);
-        metrics_observe(result->was_full ? &metrics->sync_full_duration[family]
-                                         : &metrics->sync_partial_duration[family],
-                        seconds);
+        histogram_observe(&metrics->sync_duration[family], seconds);
+        histogram_observe(result->was_full ? &metrics->sync_full_duration[family]
+                                           : &metrics->sync_partial_duration[family],
+                          seconds);
         metrics->sync_last_timestamp_s[family] = (double)now.wall_ns / 1e9;
         memcpy(metrics->no_local_endpoints[family], daemon->sync.empty_locals[family],
                sizeof(metrics->no_local_endpoints[family]));

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "daemon/exposition.h"
 #include "sys/http.h"
 
 #include <errno.h>
@@ -109,7 +110,7 @@ static void page_metrics(const struct web *web, const struct http_request *reque
     if (web->config.refresh)
         web->config.refresh(web->config.context);
     metrics_read_process(web->config.metrics, NULL);
-    response->content_type = METRICS_CONTENT_TYPE;
+    response->content_type = EXPOSITION_CONTENT_TYPE;
     metrics_format(web->config.metrics, &response->body);
 }
 
