@@ -2,6 +2,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/text.h"
 
 #include <stddef.h>
 
@@ -26,3 +27,5 @@ enum flag_type {
 int flag_value_set(enum flag_type type, void *where, const char *value, struct arena *arena, struct err *err);
 /* Bytes at where, of the types that logging flags have: STRING, QUANTITY, BOOL, DURATION, LEVEL. */
 size_t flag_value_size(enum flag_type type);
+/* Appends the value as pflag would print it; the empty version is "false", as there. */
+void flag_value_format(enum flag_type type, const void *where, struct arena *arena, struct text *ret);

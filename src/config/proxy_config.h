@@ -57,3 +57,5 @@ bool config_resolve(const struct proxy_settings *settings, struct arena *arena, 
 /* Appends what `kube-proxy --write-config-to` of 1.36 writes: YAML, keys sorted. Only the block of the mode
  * has sync periods and masqueradeAll; the conversion upstream loses the others. */
 void config_write(const struct proxy_config *config, struct text *ret);
+/* The same as compact JSON: what /configz has of it. */
+void config_write_json(const struct proxy_config *config, struct text *ret);
