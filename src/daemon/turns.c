@@ -79,15 +79,17 @@ static void on_applied(void *context, const struct dataplane_change *changes, si
 }
 
 /* From the change that the controller saw to the kernel's commit (SLI of the network-programming latency).
- * Changes from before this process are not its doing. */
+ * Changes from before this process are not its doing. Where the controller's clock is ahead of ours it was no
+ * time at all. */
 static void record_programming_latency(struct daemon *daemon, int64_t now_ns)
 {
     struct store *store = daemon->store;
     for (uint32_t i = 0; i < store->trigger_count; i++) {
         const struct slice_trigger *trigger = &store->triggers[i];
-        if ((int64_t)trigger->time_ns >= daemon->started_ns && (int64_t)trigger->time_ns <= now_ns)
+        int64_t took_ns = now_ns - (int64_t)trigger->time_ns;
+        if ((int64_t)trigger->time_ns > daemon->started_ns)
             histogram_observe(&daemon->metrics.network_programming_duration[trigger->family],
-                              (double)(now_ns - (int64_t)trigger->time_ns) / 1e9);
+                              took_ns > 0 ? (double)took_ns / 1e9 : 0);
     }
     store_forget_triggers(store);
 }

@@ -210,16 +210,26 @@ void store_forget_triggers(struct store *store)
     store->trigger_count = 0;
 }
 
-static void note_trigger(struct store *store, const struct slice *slice)
+static void note_trigger(struct store *store, const struct slice_record *record)
 {
-    if (!slice->trigger_time_ns)
+    const struct slice *slice = record->slice;
+    if (!slice->trigger_time_ns || !record->owner || store->trigger_count == STORE_TRIGGERS_MAX)
         return;
     if (store->trigger_count == store->trigger_capacity) {
         store->trigger_capacity = store->trigger_capacity ? store->trigger_capacity * 2 : 16;
         store->triggers = xrealloc(store->triggers, store->trigger_capacity * sizeof(*store->triggers));
     }
-    store->triggers[store->trigger_count++] =
-        (struct slice_trigger){.time_ns = slice->trigger_time_ns, .family = slice->family};
+    store->triggers[store->trigger_count++] = (struct slice_trigger){
+        .time_ns = slice->trigger_time_ns, .owner = record->owner, .family = slice->family};
+}
+
+static void forget_triggers_of(struct store *store, const struct slice_record *record)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < store->trigger_count; i++)
+        if (store->triggers[i].owner != record->owner || store->triggers[i].family != record->slice->family)
+            store->triggers[kept++] = store->triggers[i];
+    store->trigger_count = kept;
 }
 
 void store_slice_put(struct store *store, struct slice *slice)
@@ -237,9 +247,9 @@ void store_slice_put(struct store *store, struct slice *slice)
         HASH_ADD_KEYPTR(hh, store->slices, record->key, len, record);
     }
     record->slice = slice;
-    note_trigger(store, slice);
     store->endpoint_changes++;
     attach(store, record);
+    note_trigger(store, record);
 }
 
 void store_slice_remove(struct store *store, const char *namespace_, const char *name)
@@ -250,6 +260,8 @@ void store_slice_remove(struct store *store, const char *namespace_, const char 
     HASH_FIND(hh, store->slices, key, len, record);
     if (!record)
         return;
+    if (record->owner)
+        forget_triggers_of(store, record);
     detach(store, record);
     HASH_DEL(store->slices, record);
     slab_free(record->slice);

@@ -50,13 +50,19 @@ struct store {
     bool nodes_changed, service_cidrs_changed; /* cleared by the reader */
     bool node_labels_changed; /* of any node, or which nodes there are; cleared by the reader */
     uint64_t service_changes, endpoint_changes;
-    /* Trigger times of the slices put since store_forget_triggers, for latency metrics (KEP-752). */
+    /* Trigger times of the slices put since store_forget_triggers, for latency metrics (KEP-752). As in
+     * kube-proxy (EndpointsChangeTracker), the removal of a slice takes back what was noted of its service in
+     * its family. Beyond STORE_TRIGGERS_MAX, which only a kernel that refuses everything leads to, none is
+     * noted. */
     struct slice_trigger {
         uint64_t time_ns;
+        const struct service_record *owner; /* to be compared alone: it may be gone */
         enum family family;
     } * triggers;
     uint32_t trigger_count, trigger_capacity;
 };
+
+#define STORE_TRIGGERS_MAX 131072
 
 struct store *store_new(void);
 void store_free(struct store *store);

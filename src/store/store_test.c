@@ -95,6 +95,48 @@ static void records_go_when_nothing_holds_them(void **state)
     store_free(store);
 }
 
+#define TRIGGERED(name, service, family, time)                                                               \
+    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " name ", labels: "              \
+    "{kubernetes.io/service-name: " service "}, annotations: "                                               \
+    "{endpoints.kubernetes.io/last-change-trigger-time: \"1970-01-01T00:00:0" time                           \
+    "Z\"}}\naddressType: " family "\nendpoints: []\nports: []\n---\n"
+
+/* "service time" of what is noted, the times in seconds. */
+static void expect_triggers(const struct store *store, const char *expected)
+{
+    struct text got = {0};
+    text_add(&got, "");
+    for (uint32_t i = 0; i < store->trigger_count; i++)
+        text_printf(&got, "%s %s %llu|", strchr(store->triggers[i].owner->key, '/') + 1,
+                    family_name(store->triggers[i].family),
+                    (unsigned long long)store->triggers[i].time_ns / 1000000000);
+    assert_string_equal(text_str(&got), expected);
+    text_done(&got);
+}
+
+/* pkg/proxy/endpointschangetracker.go, EndpointSliceUpdate. */
+static void every_change_of_a_slice_is_a_trigger(void **state)
+{
+    struct store *store = test_store(SLICE("s0", "a"));
+    expect_triggers(store, "");
+    test_put(store, TRIGGERED("s1", "a", "IPv4", "1") TRIGGERED("s2", "a", "IPv6", "2")
+                        TRIGGERED("s3", "b", "IPv4", "3") TRIGGERED("s1", "a", "IPv4", "4"));
+    expect_triggers(store, "a IPv4 1|a IPv6 2|b IPv4 3|a IPv4 4|");
+    /* What goes away says when it last changed, not when it went; its service's others are given up with it.
+     */
+    store_slice_remove(store, "default", "s0");
+    expect_triggers(store, "a IPv6 2|b IPv4 3|");
+    store_slice_remove(store, "default", "s0");
+    store_slice_remove(store, "default", "s2");
+    expect_triggers(store, "b IPv4 3|");
+    /* Nobody's slice triggers nothing. */
+    test_put(store, TRIGGERED("s4", "\"\"", "IPv4", "5"));
+    expect_triggers(store, "b IPv4 3|");
+    store_forget_triggers(store);
+    expect_triggers(store, "");
+    store_free(store);
+}
+
 static void namespaces_stay_apart(void **state)
 {
     struct store *store = test_store(SERVICE(
@@ -235,6 +277,7 @@ int main(void)
         cmocka_unit_test(changes_make_dirty_once_and_in_order),
         cmocka_unit_test(slices_hang_on_the_service_that_they_name),
         cmocka_unit_test(records_go_when_nothing_holds_them),
+        cmocka_unit_test(every_change_of_a_slice_is_a_trigger),
         cmocka_unit_test(namespaces_stay_apart),
         cmocka_unit_test(slices_that_no_proxy_reads_are_left_out),
         cmocka_unit_test(other_kinds_leave_no_trace),
