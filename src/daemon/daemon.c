@@ -7,6 +7,7 @@
 #include "daemon/confinement.h"
 #include "daemon/kernel_settings.h"
 #include "daemon/notices.h"
+#include "daemon/proxy_pages.h"
 #include "daemon/sources.h"
 #include "daemon/takeover.h"
 #include "daemon/turns.h"
@@ -72,7 +73,9 @@ static void on_refresh(void *context)
 static int open_web(struct daemon *daemon, struct err *err)
 {
     const struct options *options = &daemon->options;
+    struct web_proxy proxy;
     const struct web_config config = {
+        .proxy = proxy_pages(daemon, &proxy),
         .healthz = options->healthz.port ? &options->healthz : NULL,
         .metrics_server = options->metrics.port ? &options->metrics : NULL,
         .is_bind_hard_fail = options->is_bind_hard_fail,
@@ -188,9 +191,15 @@ static void close_all(struct daemon *daemon)
     store_free(daemon->store);
 }
 
+void daemon_set_verbosity(struct daemon *daemon, int verbosity)
+{
+    daemon->options.verbosity = verbosity;
+    log_set_level(verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+}
+
 static void take_settings(struct daemon *daemon)
 {
-    log_set_level(daemon->options.verbosity >= 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    daemon_set_verbosity(daemon, daemon->options.verbosity);
     health_set_period(&daemon->health, daemon->options.sync_period_ms);
     kernel_settings_serve(&daemon->options);
 }

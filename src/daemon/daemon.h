@@ -56,6 +56,9 @@ void daemon_end(struct daemon *daemon, int exit_status);
  * refuses, which is tried again. */
 void daemon_take_options(struct daemon *daemon, const struct options *options);
 
+/* As -v, until it is set again or the configuration is read again. */
+void daemon_set_verbosity(struct daemon *daemon, int verbosity);
+
 /* tools.c: answers what the tools ask over the control socket. */
 int tools_answer(void *context, int argc, char *const *argv, struct text *reply, struct err *err);
 /* dry_run.c: the same reading and deciding, and then the text instead of the kernel. */

@@ -8,6 +8,7 @@
 
 /* Where objects come from: the stand-alone world, or a cluster's apiserver. */
 struct proxy_config;
+struct proxy_options;
 struct reloader;
 
 enum role { ROLE_STANDALONE, ROLE_PROXY };
@@ -21,6 +22,7 @@ struct options {
     enum role role;
     /* ROLE_PROXY; kubeconfig and master both "": in-cluster. */
     const struct proxy_config *proxy_config; /* where all the rest comes from */
+    const struct proxy_options *proxy_flags; /* as they were given */
     const struct reloader *reloader;         /* NULL: nothing is read again */
     const char *kubeconfig, *master;
     const char *manifests, *control_socket;

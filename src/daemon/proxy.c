@@ -146,6 +146,7 @@ static struct options daemon_options(const struct proxy_role *role, const struct
     struct options options = {
         .role = ROLE_PROXY,
         .proxy_config = config,
+        .proxy_flags = &role->flags,
         .reloader = *role->flags.config_file ? &role->reloader : NULL,
         .kubeconfig = settings->kubeconfig,
         .master = role->flags.master,

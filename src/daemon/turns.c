@@ -158,6 +158,7 @@ static void turn(struct daemon *daemon)
     bool was_programmed = daemon->sync.is_programmed;
     struct health_time began = web_now();
     int code = sync_turn(&daemon->sync, &result, &err);
+    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
     if (code < 0) {
         for (int family = 0; family < FAMILY_COUNT; family++)
             daemon->metrics.nftables_sync_failures_total[family]++;
@@ -171,7 +172,6 @@ static void turn(struct daemon *daemon)
     }
     for (int family = 0; family < FAMILY_COUNT && daemon->sync.is_programmed; family++)
         health_updated(&daemon->health, (enum family)family, web_now());
-    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
     if (!result.did_program)
         return;
     record_turn(daemon, &result, began);
@@ -203,9 +203,11 @@ static void note_queued(struct daemon *daemon)
 
 void turns_take(struct daemon *daemon)
 {
+    /* Nothing can be late before there is anything to program. */
+    if (!daemon->sync.is_source_synced)
+        return;
     note_queued(daemon);
-    if (daemon->sync.is_source_synced)
-        turn(daemon);
+    turn(daemon);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -266,6 +268,11 @@ static void on_report(void *context, const char *sentence)
 void turns_init(struct daemon *daemon)
 {
     sync_init(&daemon->sync, daemon->store, daemon->dataplane, &daemon->options, &daemon->interfaces);
+    /* As kube-proxy's SyncLoop: from here on a family is known, and a first programming that goes on failing
+     * makes it unhealthy. The Node is not known yet. */
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        health_updated(&daemon->health, (enum family)family, web_now());
+    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
     daemon->sync.report = on_report;
     daemon->sync.applied = on_applied;
     daemon->sync.context = daemon;

@@ -8,14 +8,27 @@
 #include <stdbool.h>
 #include <uv.h>
 
-/* The pages that the daemon serves, at kube-proxy's paths: /healthz and /livez on the one address; /healthz,
- * /proxyMode and /metrics on the other. What fairlead does not have (/configz, /flagz, /statusz, pprof) is
- * 404. */
+/* The pages that the daemon serves, at kube-proxy's paths and in its forms (cmd/kube-proxy/app/server.go,
+ * serveHealthz and serveMetrics, of 1.36): /healthz and /livez on the one address; on the other /healthz,
+ * /proxyMode, /metrics and /metrics/slis, and for the role of kube-proxy /configz, /flagz, /statusz and
+ * /debug. Any method will do, as there. */
 
 #define WEB_RETRY_MS 5000
 
 /* A sentence about an address that cannot be served, once per cause, and one when it is served at last. */
 typedef void web_report_fn(void *context, const char *sentence);
+
+typedef void web_flag_fn(void *context, const char *flag, const char *value);
+
+/* What kube-proxy alone has to show. context is the config's; what changes while we run is asked for with
+ * each request. */
+struct web_proxy {
+    bool has_flagz, has_statusz;                      /* gates ComponentFlagz and ComponentStatusz */
+    bool has_profiling;                               /* enableProfiling: everything under /debug */
+    void (*configz)(void *context, struct text *ret); /* the configuration in force, as JSON */
+    void (*flagz)(void *context, web_flag_fn *visit, void *visit_context);
+    void (*set_verbosity)(void *context, int64_t verbosity);
+};
 
 /* 0.0.0.0 and :: both mean every address of both families, as Go's listeners have it; IPv6 may be absent.
  * What the pointers lead to outlives the web. */
@@ -28,6 +41,7 @@ struct web_config {
     struct metrics *metrics; /* web counts its own answers there, and reads the process's figures into it */
     void (*refresh)(
         void *context); /* before /metrics is answered: fills what is only counted then; may be NULL */
+    const struct web_proxy *proxy; /* NULL: nothing of that is served; copied */
     web_report_fn *report;
     void *context;
 };

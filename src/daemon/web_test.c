@@ -20,6 +20,7 @@ struct fixture {
     struct web_config config;
     struct web *web;
     struct text reports;
+    int64_t verbosity;
 };
 
 static void report(void *context, const char *sentence)
@@ -119,9 +120,21 @@ static void serves_kube_proxys_pages(void **state)
         {"/healthz?verbosely", 200, PLAIN, "ok"},
         {"/healthz/ping", 200, PLAIN, "ok"},
         {"/proxyMode", 200, PLAIN, "nftables"},
-        {"/metrics", 200, "text/plain; version=0.0.4; charset=utf-8", NULL},
+        {"/healthz?verbose=false", 200, PLAIN, "[+]ping ok\nhealthz check passed\n"},
+        {"/healthz?exclude=ping&verbose", 200, PLAIN, "[+]ping excluded: ok\nhealthz check passed\n"},
+        {"/healthz?verbose&exclude=a&exclude=ping&exclude=b", 200, PLAIN,
+         "[+]ping excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"a\", \"b\"\n"
+         "healthz check passed\n"},
+        {"/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
+        {"/metrics/slis", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
         {"/livez", 404, PLAIN, "404 page not found\n"},
+        {"//metrics", 404, PLAIN, "404 page not found\n"},
+        /* Those of kube-proxy's role. */
         {"/configz", 404, PLAIN, "404 page not found\n"},
+        {"/flagz", 404, PLAIN, "404 page not found\n"},
+        {"/statusz", 404, PLAIN, "404 page not found\n"},
+        {"/debug/flags/v", 404, PLAIN, "404 page not found\n"},
+        {"/debug/pprof/", 404, PLAIN, "404 page not found\n"},
         {NULL},
     };
     open_web(fixture);
@@ -140,6 +153,175 @@ static void serves_kube_proxys_pages(void **state)
     assert_non_null(strstr(text.data, "\nkubeproxy_proxy_livez_total{code=\"200\"} 2\n"));
     assert_non_null(strstr(text.data, "\nprocess_resident_memory_bytes "));
     text_done(&text);
+}
+
+/* One request with a method, headers and a body; the whole answer. */
+static void ask(struct fixture *fixture, const struct socket_address *to, const char *method,
+                const char *path, const char *headers, const char *body, struct text *answer)
+{
+    struct text request = {0};
+    text_printf(&request,
+                "%s %s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+                method, path, headers, strlen(body), body);
+    answer->len = 0;
+    assert_true(test_exchange(&fixture->loop, to, text_str(&request), answer));
+    text_done(&request);
+}
+
+static void expect_answer(struct fixture *fixture, const char *method, const char *path, const char *body,
+                          const char *status, const char *want)
+{
+    struct text answer = {0};
+    ask(fixture, &fixture->metrics_server, method, path, "", body, &answer);
+    if (!strstr(text_str(&answer), status) || strcmp(test_body(&answer), want) != 0)
+        fail_msg("%s %s: wanted %s \"%s\", got %s", method, path, status, want, text_str(&answer));
+    text_done(&answer);
+}
+
+static void on_configz(void *context, struct text *ret)
+{
+    text_printf(ret, "{\"mode\":\"%s\"}", ((struct fixture *)context)->config.mode);
+}
+
+static void on_flagz(void *context, web_flag_fn *visit, void *visit_context)
+{
+    visit(visit_context, "proxy-mode", ((struct fixture *)context)->config.mode);
+    visit(visit_context, "config", "");
+}
+
+static void on_verbosity(void *context, int64_t verbosity)
+{
+    ((struct fixture *)context)->verbosity = verbosity;
+}
+
+static const struct web_proxy whole = {true, true, true, on_configz, on_flagz, on_verbosity};
+
+static void serves_what_the_proxy_shows_of_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    struct text answer = {0};
+    fixture->config.proxy = &whole;
+    open_web(fixture);
+    expect_answer(fixture, "GET", "/configz", "", "\r\nContent-Type: application/json\r\n",
+                  "{\"kubeproxy.config.k8s.io\":{\"mode\":\"nftables\"}}");
+    fixture->config.mode = "other"; /* asked for each time */
+    expect_answer(fixture, "POST", "/configz", "x", " 200 OK\r\n",
+                  "{\"kubeproxy.config.k8s.io\":{\"mode\":\"other\"}}");
+    ask(fixture, &fixture->metrics_server, "GET", "/flagz", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "\nconfig=\nproxy-mode=other\n"));
+    ask(fixture, &fixture->metrics_server, "GET", "/statusz", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "\nPaths: /configz /flagz /healthz /metrics /proxyMode\n"));
+    assert_non_null(strstr(text_str(&answer), "\nUp: 0 hr 00 min "));
+    ask(fixture, &fixture->metrics_server, "GET", "/statusz",
+        "Accept: application/json;v=v1alpha1;g=config.k8s.io;as=Statusz\r\n", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "\r\nWarning: 299 - "));
+    assert_non_null(strstr(text_str(&answer), "\"binaryVersion\": \"" FAIRLEAD_VERSION "\""));
+    ask(fixture, &fixture->metrics_server, "GET", "/flagz", "Accept: application/json\r\n", "", &answer);
+    assert_non_null(strstr(text_str(&answer), " 406 Not Acceptable\r\n"));
+    text_done(&answer);
+}
+
+static void sets_the_verbosity(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->config.proxy = &whole;
+    open_web(fixture);
+    expect_answer(fixture, "PUT", "/debug/flags/v", "4", " 200 OK\r\n", "the verbosity is 4 now\n");
+    assert_int_equal(fixture->verbosity, 4);
+    expect_answer(fixture, "POST", "/debug/flags/v", "2", " 406 Not Acceptable\r\n",
+                  "unsupported http method\n");
+    expect_answer(fixture, "PUT", "/debug/flags/v", "x", " 400 Bad Request\r\n",
+                  "strconv.ParseUint: parsing \"x\": invalid syntax\n");
+    expect_answer(fixture, "PUT", "/debug/flags/v", "", " 400 Bad Request\r\n",
+                  "strconv.ParseUint: parsing \"\": invalid syntax\n");
+    assert_int_equal(fixture->verbosity, 4);
+    static const struct page debug[] = {{"/debug/flags", 200, "text/html; charset=utf-8", NULL},
+                                        {"/debug/flags/w", 200, "text/html; charset=utf-8", NULL},
+                                        {"/debug/pprof", 404, PLAIN, NULL},
+                                        {"/debug/pprof/heap", 404, PLAIN, NULL},
+                                        {"/debug", 404, PLAIN, "404 page not found\n"},
+                                        {NULL}};
+    check_pages(fixture, &fixture->metrics_server, debug);
+    struct text answer = {0};
+    ask(fixture, &fixture->metrics_server, "GET", "/debug/pprof/heap", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "no Go profiler"));
+    text_done(&answer);
+}
+
+static void gates_close_pages(void **state)
+{
+    struct fixture *fixture = *state;
+    struct web_proxy none = {.configz = on_configz, .flagz = on_flagz, .has_statusz = true};
+    struct text answer = {0};
+    fixture->config.proxy = &none;
+    open_web(fixture);
+    static const struct page pages[] = {{"/configz", 200, "application/json", NULL},
+                                        {"/flagz", 404, PLAIN, "404 page not found\n"},
+                                        {"/debug/flags/v", 404, PLAIN, "404 page not found\n"},
+                                        {"/debug/pprof/", 404, PLAIN, "404 page not found\n"},
+                                        {NULL}};
+    check_pages(fixture, &fixture->metrics_server, pages);
+    ask(fixture, &fixture->metrics_server, "GET", "/statusz", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "\nPaths: /configz /healthz /metrics /proxyMode\n"));
+    text_done(&answer);
+}
+
+/* Health checks of the metrics server, and those alone. */
+static void counts_health_checks(void **state)
+{
+    struct fixture *fixture = *state;
+    struct text answer = {0};
+    open_web(fixture);
+    static const struct page asked[] = {{"/healthz", 200, PLAIN, "ok"},
+                                        {"/healthz?exclude=ping", 200, PLAIN, "ok"},
+                                        {"/healthz/ping", 200, PLAIN, "ok"},
+                                        {"/healthz?verbose", 200, PLAIN, NULL},
+                                        {NULL}};
+    check_pages(fixture, &fixture->metrics_server, asked);
+    static const struct page livez[] = {{"/healthz", 200, "application/json", NULL}, {NULL}};
+    check_pages(fixture, &fixture->healthz, livez);
+    ask(fixture, &fixture->metrics_server, "GET", "/metrics/slis", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), "status=\"success\",type=\"healthz\"} 2\n"));
+    assert_non_null(strstr(text_str(&answer), "\nprocess_start_time_seconds "));
+    assert_non_null(strstr(text_str(&answer), "\r\nProcess-Start-Time-Unix: "));
+    expect_answer(fixture, "DELETE", "/metrics/slis", "", " 200 OK\r\n", "metrics reset\n");
+    ask(fixture, &fixture->metrics_server, "GET", "/metrics/slis", "", "", &answer);
+    assert_null(strstr(text_str(&answer), "kubernetes_healthcheck"));
+    text_done(&answer);
+}
+
+static void any_method_and_any_path(void **state)
+{
+    struct fixture *fixture = *state;
+    struct text answer = {0};
+    static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"};
+    static const char *const elsewhere[][2] = {{"//livez", "/livez"},
+                                               {"/livez/../healthz?a=b", "/healthz?a=b"},
+                                               {"/./livez", "/livez"},
+                                               {"/../..//livez/.//", "/livez/"},
+                                               {"/healthz/..", "/"}};
+    open_web(fixture);
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        ask(fixture, &fixture->healthz, methods[i], "/healthz", "", "abc", &answer);
+        if (strncmp(text_str(&answer), "HTTP/1.1 200 ", 13) != 0 || *test_body(&answer) != '{')
+            fail_msg("%s: %s", methods[i], text_str(&answer));
+    }
+    ask(fixture, &fixture->healthz, "HEAD", "/healthz", "", "", &answer);
+    assert_int_equal(strncmp(text_str(&answer), "HTTP/1.1 200 ", 13), 0);
+    assert_non_null(strstr(text_str(&answer), "\r\nContent-Length: "));
+    assert_string_equal(test_body(&answer), "");
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        char want[64];
+        ask(fixture, &fixture->healthz, "GET", elsewhere[i][0], "", "", &answer);
+        snprintf(want, sizeof(want), "\r\nLocation: %s\r\n", elsewhere[i][1]);
+        if (!strstr(text_str(&answer), " 307 ") || !strstr(text_str(&answer), want))
+            fail_msg("%s: %s", elsewhere[i][0], text_str(&answer));
+    }
+    /* No header of the client's making. */
+    ask(fixture, &fixture->healthz, "GET", "//a%0d%0aSet-Cookie:%20x", "", "", &answer);
+    assert_non_null(strstr(text_str(&answer), " 404 "));
+    assert_null(strstr(text_str(&answer), "Set-Cookie"));
+    text_done(&answer);
 }
 
 static void the_healthz_body_is_of_now(void **state)
@@ -232,9 +414,11 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(serves_kube_proxys_pages),          TEST(the_healthz_body_is_of_now),
-        TEST(binds_when_the_address_comes_free), TEST(a_hard_fail_is_one),
-        TEST(every_address_means_both_families),
+        TEST(serves_kube_proxys_pages),   TEST(serves_what_the_proxy_shows_of_itself),
+        TEST(sets_the_verbosity),         TEST(gates_close_pages),
+        TEST(counts_health_checks),       TEST(any_method_and_any_path),
+        TEST(the_healthz_body_is_of_now), TEST(binds_when_the_address_comes_free),
+        TEST(a_hard_fail_is_one),         TEST(every_address_means_both_families),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
