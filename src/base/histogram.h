@@ -5,7 +5,7 @@
 
 /* Observations counted by size, as Prometheus has histograms. */
 
-#define HISTOGRAM_BOUNDS_MAX 80
+#define HISTOGRAM_BOUNDS_MAX 81
 
 struct histogram {
     const double *bounds; /* ascending upper bounds, each within its bucket; at most HISTOGRAM_BOUNDS_MAX */

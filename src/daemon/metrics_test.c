@@ -107,12 +107,12 @@ static void histograms(void **state)
            "fairlead_turn_duration_seconds_bucket{le=\"5e-05\"} 0\n");
 }
 
-/* .25, .5; 1..59 by 1; 60..115 by 5; 120..300 by 30. */
+/* 0; .25, .5; 1..59 by 1; 60..115 by 5; 120..300 by 30. */
 static void network_programming_bounds(void **state)
 {
     struct text want = {0};
     static const char name[] = "kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv4\"";
-    text_printf(&want, "%s,le=\"0.25\"} 0\n%s,le=\"0.5\"} 0\n", name, name);
+    text_printf(&want, "%s,le=\"0\"} 0\n%s,le=\"0.25\"} 0\n%s,le=\"0.5\"} 0\n", name, name, name);
     for (int bound = 1; bound <= 300; bound += bound < 60 ? 1 : bound < 115 ? 5 : bound < 120 ? 5 : 30)
         text_printf(&want, "%s,le=\"%d\"} 0\n", name, bound);
     text_printf(&want, "%s,le=\"+Inf\"} 0\n", name);

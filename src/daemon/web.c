@@ -111,7 +111,7 @@ static void exclude_checks(const char *query, bool *ret_is_ping_excluded, struct
         bool is_ping = len == strlen("ping") && strncmp(value, "ping", len) == 0;
         *ret_is_ping_excluded |= is_ping;
         if (!is_ping)
-            text_printf(ret_unknown, "%s\"%.*s\"", ret_unknown->len ? ", " : "", (int)(len < 200 ? len : 200),
+            text_printf(ret_unknown, "%s\"%.*s\"", ret_unknown->len ? "," : "", (int)(len < 200 ? len : 200),
                         value);
     }
 }

@@ -123,7 +123,7 @@ static void serves_kube_proxys_pages(void **state)
         {"/healthz?verbose=false", 200, PLAIN, "[+]ping ok\nhealthz check passed\n"},
         {"/healthz?exclude=ping&verbose", 200, PLAIN, "[+]ping excluded: ok\nhealthz check passed\n"},
         {"/healthz?verbose&exclude=a&exclude=ping&exclude=b", 200, PLAIN,
-         "[+]ping excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"a\", \"b\"\n"
+         "[+]ping excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"a\",\"b\"\n"
          "healthz check passed\n"},
         {"/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
         {"/metrics/slis", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
