@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "api"), str(HERE.parent / "lab")]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ("api", "lab", "proxy"))]
 
 import differential   # noqa: E402
 import embedded       # noqa: E402

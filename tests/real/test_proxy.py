@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """fairlead proxy fed by a real kube-apiserver, as system:kube-proxy with the rights of system:node-proxier: the tests
 that tests/proxy has for the embedded one."""
-import pathlib
-import sys
-
 import differential
 import embedded
+import fed
+import lab as labs
+import probe
 import pytest
 import realserver
-
-sys.path.append(str(pathlib.Path(__file__).parent.parent / "proxy"))
-
-import fed           # noqa: E402
-import lab as labs   # noqa: E402
-import probe         # noqa: E402
-import walk          # noqa: E402
-from rest import Rest  # noqa: E402
+import walk
+from rest import Rest
 
 
 @pytest.fixture(scope="module")
