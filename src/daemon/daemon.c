@@ -66,7 +66,10 @@ static void on_refresh(void *context)
                           status->objects[kind]);
     daemon->metrics.rest = daemon->cluster ? cluster_metrics(daemon->cluster) : NULL;
     daemon->metrics.settings = daemon->options.proxy_config ? daemon->options.proxy_config->settings : NULL;
-    daemon->metrics.service_changes_pending = daemon->sync.needs_load || daemon->store->dirty_count;
+    daemon->metrics.service_changes_total = daemon->store->service_changes;
+    daemon->metrics.endpoint_changes_total = daemon->store->endpoint_changes;
+    daemon->metrics.service_changes_pending = daemon->store->service_changes - daemon->programmed_services;
+    daemon->metrics.endpoint_changes_pending = daemon->store->endpoint_changes - daemon->programmed_slices;
     daemon->dataplane->ops->count_elements(daemon->dataplane, on_element_count, daemon);
 }
 

@@ -38,6 +38,8 @@ struct daemon {
     uv_poll_t disturbance;
     uv_signal_t terminate, interrupt;
     uint64_t repaired_ms; /* loop time of the last repair; 0: none */
+    /* Changes that the store had seen by the last good turn. */
+    uint64_t programmed_services, programmed_slices;
     int64_t started_ns;
     int claim_fd; /* this network namespace is ours */
     bool is_ending, has_loop;

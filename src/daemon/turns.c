@@ -103,8 +103,6 @@ static void record_turn(struct daemon *daemon, const struct sync_result *result,
     metrics->turns_total = daemon->sync.turns;
     histogram_observe(&metrics->turn_duration, seconds);
     metrics->frontend_conflicts = daemon->sync.claims.shadowed;
-    metrics->service_changes_total = daemon->store->service_changes;
-    metrics->endpoint_changes_total = daemon->store->endpoint_changes;
     for (int family = 0; family < FAMILY_COUNT; family++) {
         histogram_observe(&metrics->sync_duration[family], seconds);
         histogram_observe(result->was_full ? &metrics->sync_full_duration[family]
@@ -172,6 +170,10 @@ static void turn(struct daemon *daemon)
     }
     for (int family = 0; family < FAMILY_COUNT && daemon->sync.is_programmed; family++)
         health_updated(&daemon->health, (enum family)family, web_now());
+    if (daemon->sync.is_programmed) {
+        daemon->programmed_services = daemon->store->service_changes;
+        daemon->programmed_slices = daemon->store->endpoint_changes;
+    }
     if (!result.did_program)
         return;
     record_turn(daemon, &result, began);

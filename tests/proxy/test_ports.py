@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The two ports of a proxy that an API server feeds. tests/real/test_pages.py compares them with kube-proxy's."""
+import contextlib
 import datetime
+import subprocess
 import time
 
 import fed
@@ -169,3 +171,45 @@ def test_health_checks_of_the_metrics_port(lab, fleet):
     assert checks["kubernetes_healthchecks_total"].value(name="ping", status="success", type="healthz") >= 1
     assert pages.ask(node, pages.METRICS, "/metrics/slis", "DELETE").body == "metrics reset\n"
     assert "kubernetes_healthchecks_total" not in pages.metrics(node, "/metrics/slis")
+
+
+def test_kernel_that_refuses_from_the_start(lab, rest, fleet):
+    """Somebody owns a table of our name, so nothing can be programmed: that is no way of starting up. Then he goes."""
+    proxy, node = fleet.proxies["n1"], lab.namespace("n1")
+    usual = proxy.flags
+    proxy.stop()
+    proxy.tool("cleanup")
+    owner = node.popen(["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        owner.stdin.write("add table ip fairlead { flags owner; }\n")
+        owner.stdin.flush()
+        wait_until(lambda: "fairlead" in node.run(["nft", "list", "tables"]).stdout, fed.CAUGHT_UP_S, "the table is owned")
+        proxy.flags = {**usual, "iptables-sync-period": "1s"}
+        proxy.start()
+
+        def both(status):
+            with contextlib.suppress(OSError):
+                return all(pages.ask(node, pages.HEALTHZ, path).status == status for path in ("/healthz", "/livez"))
+            return False
+        wait_until(lambda: both(503), fed.CAUGHT_UP_S, lambda: f"503 after two periods; {proxy.log()[-2000:]}")
+        assert pages.ask(node, pages.HEALTHZ, "/healthz").json["nodeEligible"] is True
+        found = pages.metrics(node)
+        assert found["kubeproxy_sync_proxy_rules_nftables_sync_failures_total"].value(ip_family="IPv4") >= 1
+        for name in ("service", "endpoint"):
+            pending = found[f"kubeproxy_sync_proxy_rules_{name}_changes_pending"].value()
+            assert 0 < pending == found[f"kubeproxy_sync_proxy_rules_{name}_changes_total"].value()
+        owner.stdin.close()
+        owner.wait(5)
+        wait_until(lambda: both(200), 40, lambda: f"200 when the table is free; {proxy.log()[-2000:]}")
+        found = pages.metrics(node)
+        assert found["kubeproxy_sync_proxy_rules_service_changes_pending"].value() == 0
+        assert found["kubeproxy_sync_proxy_rules_endpoint_changes_pending"].value() == 0
+        assert found["kubeproxy_sync_proxy_rules_service_changes_total"].value() > 0
+    finally:
+        owner.kill()
+        owner.wait()
+        proxy.stop()
+        proxy.flags = usual
+        proxy.start()
+        proxy.wait_ready()
+    fed.wait_equal([proxy], rest)
