@@ -42,6 +42,12 @@ static void vmodule_add(struct text *text, const struct logging_settings *loggin
                     logging->vmodule[i].verbosity);
 }
 
+/* NULL and "": not asked for. */
+static void add_version(const char *word, struct text *text)
+{
+    text_add(text, word && *word ? word : "false");
+}
+
 void flag_value_format(enum flag_type type, const void *where, struct arena *arena, struct text *ret)
 {
     switch (type) {
@@ -76,7 +82,7 @@ void flag_value_format(enum flag_type type, const void *where, struct arena *are
         vmodule_add(ret, where);
         break;
     case FLAG_VERSION:
-        text_add(ret, **(const char *const *)where ? *(const char *const *)where : "false");
+        add_version(*(const char *const *)where, ret);
         break;
     }
 }

@@ -2,7 +2,6 @@
 #include "config/proxy_flags.h"
 
 #include "base/cleanup.h"
-#include "config/duration.h"
 
 #include <string.h>
 
@@ -329,34 +328,17 @@ static const char *type_word(const struct proxy_flag *flag)
 static const char *default_of(const struct proxy_flag *flag, const struct proxy_options *defaults,
                               struct arena *arena)
 {
-    const void *where = (const char *)defaults + flag->offset;
+    static const char *const nothing[] = {"", "false", "0", "0s", "[]"};
+    struct text text = {0};
     if (flag->offset == NOWHERE)
         return NULL;
-    switch (flag->type) {
-    case FLAG_STRING: {
-        const char *value = *(const char *const *)where;
-        return value && *value ? arena_printf(arena, "\"%s\"", value) : NULL;
-    }
-    case FLAG_IP:
-    case FLAG_IP_PORT:
-        return *(const char *const *)where;
-    case FLAG_BOOL:
-        return *(const bool *)where ? "true" : NULL;
-    case FLAG_INT32:
-        return *(const int32_t *)where ? arena_printf(arena, "%d", *(const int32_t *)where) : NULL;
-    case FLAG_FLOAT:
-        return arena_printf(arena, "%g", (double)*(const float *)where);
-    case FLAG_DURATION:
-        return *(const int64_t *)where ? duration_format(*(const int64_t *)where, arena) : NULL;
-    case FLAG_LIST:
-    case FLAG_GATES:
-    case FLAG_LEVEL:
-    case FLAG_VMODULE:
-    case FLAG_QUANTITY:
-    case FLAG_VERSION:
-        break;
-    }
-    return NULL;
+    flag_value_format(flag->type, (const char *)defaults + flag->offset, arena, &text);
+    const char *value = arena_strdup(arena, text_str(&text));
+    text_done(&text);
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++)
+        if (strcmp(value, nothing[i]) == 0)
+            return NULL;
+    return flag->type == FLAG_STRING ? arena_printf(arena, "\"%s\"", value) : value;
 }
 
 /* Word after word, in lines of COLUMNS at most. */
@@ -388,6 +370,33 @@ void proxy_flags_help(const struct proxy_options *defaults, struct text *ret)
             text_printf(ret, "%s%s:\n", i ? "\n" : "", flag->group);
         text_printf(ret, "  %s--%s%s%s\n", letter, flag->name, *word ? " " : "", word);
         put_wrapped(value ? arena_printf(&arena, "%s (default %s)", flag->help, value) : flag->help, ret);
+    }
+    arena_done(&arena);
+}
+
+/* Those whose values nobody reads. */
+static bool is_foreign(const struct proxy_flag *flag)
+{
+    return flag->offset == NOWHERE || flag->offset == SET(port_range) ||
+           flag->offset == SET(is_windows_service) ||
+           (flag->offset >= SET(winkernel) &&
+            flag->offset < SET(winkernel) + sizeof(struct winkernel_settings));
+}
+
+void proxy_flags_visit(const struct proxy_options *options, const struct proxy_config *config,
+                       void (*visit)(void *context, const char *flag, const char *value), void *context)
+{
+    struct proxy_options shown = *options;
+    struct arena arena = {0};
+    if (!*options->config_file)
+        shown.settings = *config->settings;
+    for (size_t i = 0; i < proxy_flag_count; i++) {
+        struct text value = {0};
+        if (is_foreign(&proxy_flags[i]))
+            continue;
+        flag_value_format(proxy_flags[i].type, (const char *)&shown + proxy_flags[i].offset, &arena, &value);
+        visit(context, proxy_flags[i].name, text_str(&value));
+        text_done(&value);
     }
     arena_done(&arena);
 }

@@ -25,3 +25,9 @@ extern const size_t proxy_flag_count;
 
 /* Appends all flags in their groups, each with its type and the default that it has in defaults. */
 void proxy_flags_help(const struct proxy_options *defaults, struct text *ret);
+/* Visits the flags that kube-proxy has on Linux with their values, in no order. config is what was resolved
+ * from the options: without --config flags and configuration are one thing to kube-proxy, so that a flag
+ * shows what was filled in for it; with it, flags show what they were given. Texts last as long as the visit.
+ */
+void proxy_flags_visit(const struct proxy_options *options, const struct proxy_config *config,
+                       void (*visit)(void *context, const char *flag, const char *value), void *context);

@@ -255,30 +255,3 @@ bool proxy_options_resolve(const struct proxy_options *options, const char *byte
     }
     return config_resolve(&settings, arena, ret, report);
 }
-
-/* Those whose values nobody reads. */
-static bool is_foreign(const struct flag *flag)
-{
-    return flag->offset == NOWHERE || flag->offset == SET(port_range) ||
-           flag->offset == SET(is_windows_service) ||
-           (flag->offset >= SET(winkernel) &&
-            flag->offset < SET(winkernel) + sizeof(struct winkernel_settings));
-}
-
-void proxy_options_visit(const struct proxy_options *options, const struct proxy_config *config,
-                         void (*visit)(void *context, const char *flag, const char *value), void *context)
-{
-    struct proxy_options shown = *options;
-    struct arena arena = {0};
-    if (!*options->config_file)
-        shown.settings = *config->settings;
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        struct text value = {0};
-        if (is_foreign(&flags[i]))
-            continue;
-        flag_value_format(flags[i].type, (const char *)&shown + flags[i].offset, &arena, &value);
-        visit(context, flags[i].name, text_str(&value));
-        text_done(&value);
-    }
-    arena_done(&arena);
-}

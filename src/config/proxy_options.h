@@ -33,10 +33,3 @@ void proxy_options_help(struct text *ret);
  * false with the refusal set, *ret untouched. */
 bool proxy_options_resolve(const struct proxy_options *options, const char *bytes, size_t len,
                            struct arena *arena, struct proxy_config *ret, struct proxy_report *report);
-
-/* Visits the flags that kube-proxy has on Linux with their values, in no order. config is what was resolved
- * from the options: without --config flags and configuration are one thing to kube-proxy, so that a flag
- * shows what was filled in for it; with it, flags show what they were given. Texts last as long as the visit.
- */
-void proxy_options_visit(const struct proxy_options *options, const struct proxy_config *config,
-                         void (*visit)(void *context, const char *flag, const char *value), void *context);

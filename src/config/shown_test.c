@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "config/proxy_options.h"
+#include "config/proxy_flags.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -44,7 +44,7 @@ static void note_flag(void *context, const char *flag, const char *value)
 
 static void expect_flags(struct fixture *fixture, const char *const *wanted)
 {
-    proxy_options_visit(&fixture->options, &fixture->config, note_flag, fixture);
+    proxy_flags_visit(&fixture->options, &fixture->config, note_flag, fixture);
     for (; *wanted; wanted++) {
         struct text entry = {0};
         text_printf(&entry, "|%s|", *wanted);

@@ -20,7 +20,7 @@ static const char *program;
 
 struct result {
     int status;
-    char output[8192]; /* both streams */
+    char output[65536]; /* holds the longest help */ /* both streams */
 };
 
 static void run(char *const *argv, struct result *ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/proxy_pages.h"
 
-#include "config/proxy_options.h"
+#include "config/proxy_flags.h"
 #include "daemon/daemon.h"
 
 /* Asked for with each page: a reload puts another configuration in place of this one. */
@@ -17,8 +17,8 @@ static void on_configz(void *context, struct text *ret)
 
 static void on_flagz(void *context, web_flag_fn *visit, void *visit_context)
 {
-    proxy_options_visit(((struct daemon *)context)->options.proxy_flags, config_of(context), visit,
-                        visit_context);
+    proxy_flags_visit(((struct daemon *)context)->options.proxy_flags, config_of(context), visit,
+                      visit_context);
 }
 
 static void on_verbosity(void *context, int64_t verbosity)

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SAVED_MAX ((size_t)256 << 20) /* 10,000 services of 10 endpoints are about 60 MiB of iptables-save   \
-                                       */
-#define RESTORE_ATTEMPTS 3            /* somebody may change the tables between the reading and the writing */
-#define SET_NAME_SIZE 32              /* IPSET_MAXNAMELEN */
+#define SAVED_MAX                                                                                            \
+    ((size_t)256 << 20)    /* 10,000 services of 10 endpoints are about 60 MiB of iptables-save              \
+                            */
+#define RESTORE_ATTEMPTS 3 /* somebody may change the tables between the reading and the writing */
+#define SET_NAME_SIZE 32   /* IPSET_MAXNAMELEN */
 #define SETS_ATTEMPTS 20
 #define SETS_AGAIN_MS 250 /* nf_tables lets go of a deleted rule's set some time after the commit */
 
