@@ -248,7 +248,8 @@ bool proxy_options_resolve(const struct proxy_options *options, const char *byte
     for (size_t i = 0; i < options->warning_count; i++)
         report->warnings[report->warning_count++] = options->warnings[i];
     if (warning && report->warning_count < PROXY_WARNINGS_MAX)
-        report->warnings[report->warning_count++] = warning;
+        report->warnings[report->warning_count++] =
+            arena_printf(arena, "the configuration file is taken leniently: %s", warning);
     if (!join_hostname(options->hostname_override, &settings, arena)) {
         report->refusal = "failed complete: empty hostname-override is invalid";
         return false;

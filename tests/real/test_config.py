@@ -282,6 +282,15 @@ def test_flags_beside_a_file(compared):
     compared.verdict()
 
 
+def test_config_maps(compared):
+    """Those of tests/config."""
+    paths = sorted((HERE.parent / "config").glob("*/configmap.yaml"))
+    assert len(paths) >= 10
+    files = [yaml.safe_load(path.read_text())["data"]["config.conf"] for path in paths]
+    compared.all([(["--hostname-override=Node-1"], file) for file in files])
+    compared.verdict()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_command_lines(compared, seed):
     generator = config_cases.Generator(seed)
