@@ -253,6 +253,14 @@ static void what_is_unknown_or_double_is_named_and_does_no_harm(void **state)
     assert_string_equal(
         load("{\"kind\": \"KubeProxyConfiguration\",}", &arena, &config, &report),
         "couldn't get version/kind; json parse error: line 1: string or '}' expected near '}'");
+    assert_string_equal(
+        load("\t{\n\t\"apiVersion\": \"kubeproxy.config.k8s.io/v1alpha1\", \"kind\": "
+             "\"KubeProxyConfiguration\",\n\t\"mode\": \"ipvs\",\n\t\"mode\": \"nftables\"}\n",
+             &arena, &config, &report),
+        "");
+    assert_int_equal(config.mode, PROXY_MODE_NFTABLES);
+    assert_string_equal(report.warnings[0],
+                        "strict decoding error: line 4: duplicate object key near '\"mode\"'");
     assert_string_equal(load("\xef\xbb\xbf" HEAD "winkernel: {b: 1}\na: 1\nudpIdleTimeout: 250ms\n", &arena,
                              &config, &report),
                         "");

@@ -226,24 +226,42 @@ static json_t *sorted_tree(json_t *tree)
     return sorted;
 }
 
-/* What begins with a brace has to be JSON all through. NULL, or what is wrong. */
-static const char *check_json(const char *bytes, size_t len, struct arena *arena)
+/* JSON text to a tree. Of equal keys the last counts, and *ret_double is a sentence about the first. NULL for
+ * what is no JSON, with the sentence in *ret_refusal. */
+static json_t *tree_from_json(const char *bytes, size_t len, struct arena *arena, const char **ret_double,
+                              const char **ret_refusal)
 {
     json_error_t error;
-    json_t *tree = json_loadb(bytes, len, 0, &error);
-    if (tree) {
-        json_decref(tree);
-        return NULL;
-    }
-    return arena_printf(arena, "couldn't get version/kind; json parse error: line %d: %s", error.line,
-                        error.text);
+    json_t *tree = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
+    if (tree)
+        return tree;
+    const char *sentence = arena_printf(arena, "line %d: %s", error.line, error.text);
+    tree = json_loadb(bytes, len, 0, &error);
+    if (tree)
+        *ret_double = sentence;
+    else
+        *ret_refusal = arena_printf(arena, "couldn't get version/kind; json parse error: line %d: %s",
+                                    error.line, error.text);
+    return tree;
+}
+
+static json_t *tree_from_yaml(const char *bytes, size_t len, struct arena *arena, const char **ret_double,
+                              const char **ret_refusal)
+{
+    struct err err = {""};
+    json_t *tree = wire_tree_from_yaml(bytes, len, &err);
+    if (tree)
+        return sorted_tree(tree);
+    tree = forgiving_tree(bytes, len);
+    *(tree ? ret_double : ret_refusal) = arena_strdup(arena, err.text);
+    return tree ? sorted_tree(tree) : NULL;
 }
 
 const char *settings_read(const char *bytes, size_t len, struct arena *arena, struct proxy_settings *ret,
                           const char **ret_warning)
 {
     static const char mark[] = "\xef\xbb\xbf";
-    struct err err = {""};
+    const char *duplicate = NULL, *refusal = NULL;
     if (len > PROXY_CONFIG_MAX)
         return "the configuration is larger than 3 MiB";
     if (len >= strlen(mark) && memcmp(bytes, mark, strlen(mark)) == 0) {
@@ -254,19 +272,11 @@ const char *settings_read(const char *bytes, size_t len, struct arena *arena, st
     while (blank < len && strchr(" \t\r\n", bytes[blank]) && bytes[blank])
         blank++;
     bool is_json = blank < len && bytes[blank] == '{';
-    const char *refusal = is_json ? check_json(bytes, len, arena) : NULL;
-    if (refusal)
+    json_t *tree = is_json ? tree_from_json(bytes, len, arena, &duplicate, &refusal)
+                           : tree_from_yaml(bytes, len, arena, &duplicate, &refusal);
+    if (!tree)
         return refusal;
-    json_t *tree = wire_tree_from_yaml(bytes, len, &err);
-    bool is_strict = tree != NULL;
-    if (!tree)
-        tree = forgiving_tree(bytes, len);
-    const char *sentence = arena_strdup(arena, err.text);
-    if (!tree)
-        return sentence;
-    if (!is_json)
-        tree = sorted_tree(tree);
-    refusal = read_tree(tree, is_strict ? NULL : sentence, arena, ret, ret_warning);
+    refusal = read_tree(tree, duplicate, arena, ret, ret_warning);
     json_decref(tree);
     return refusal;
 }

@@ -14,13 +14,19 @@ from walk import ask
 
 NODE = "n2"
 MAPS = pathlib.Path(__file__).resolve().parent.parent / "config"
-# In a mount namespace of its own, so that these paths are as in a container.
+# In a mount namespace of its own, so that these paths are as in a container; the size of conntrack's table is the
+# machine's, and stays out of reach.
 CONTAINER = """
+HASHSIZE=/sys/module/nf_conntrack/parameters/hashsize
 mount -t tmpfs none /var/lib
 mount -t tmpfs none /run
 mkdir -p /var/lib/kube-proxy /var/run/secrets/kubernetes.io/serviceaccount
 cp "$1"/*.conf /var/lib/kube-proxy
 cp "$1"/token "$1"/ca.crt /var/run/secrets/kubernetes.io/serviceaccount
+if [ -e $HASHSIZE ]; then
+    echo 1048576 >/run/hashsize
+    mount --bind /run/hashsize $HASHSIZE
+fi
 shift
 exec "$@"
 """

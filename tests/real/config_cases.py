@@ -264,6 +264,33 @@ class Generator:
                 pass
         return text
 
+    def mutated(self):
+        """A file that somebody's hand slipped in: some lines or characters are gone, twice, elsewhere or others."""
+        lines = self.file().split("\n")
+        for _ in range(self.random.choice([1, 1, 1, 2, 3])):
+            at, other = self.random.randrange(len(lines)), self.random.randrange(len(lines))
+            line = lines[at]
+            column = self.random.randrange(len(line) + 1)
+            match self.random.randrange(8):
+                case 0:
+                    del lines[at:at + 1]
+                case 1:
+                    lines.insert(other, line)
+                case 2:
+                    lines[at] = self.random.choice(["", " ", "  ", "\t"]) + line.lstrip()
+                case 3:
+                    lines[at], lines[other] = lines[other], line
+                case 4:
+                    lines[at] = line[:column] + line[column + 1:]
+                case 5:
+                    lines[at] = line[:column] + self.random.choice(":-#{}[],&*!|>'\"%@`?\\ \t\r~=<.0x") + line[column:]
+                case 6:
+                    lines[at] = line.swapcase() if self.random.random() < 0.3 else line[:column] + line[column:].swapcase()
+                case 7:
+                    lines[at] = line[:column]
+            lines = lines or [""]
+        return "\n".join(lines)
+
 
 def written(tree, indent=""):
     """A NUL behind a key stands for a second key of that name."""

@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).parent
 KNOWN = yaml.safe_load((HERE / "config_differences.yaml").read_text())
 SEEN = set()   # matches of KNOWN
 TIME_LIMIT_S = 60
-RANDOM_CASES = int(os.environ.get("CONFIG_CASES", "200"))
+RANDOM_CASES = int(os.environ.get("CONFIG_CASES", "100"))
 WORKERS = 2
 
 
@@ -303,6 +303,14 @@ def test_random_command_lines(compared, seed):
 def test_random_files(compared, seed):
     generator = config_cases.Generator(seed)
     compared.all([([], generator.file()) for _ in range(RANDOM_CASES)])
+    compared.verdict()
+    assert compared.counts["written"] > RANDOM_CASES / 10 and compared.counts["refused"] > RANDOM_CASES / 10
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_mutated_files(compared, seed):
+    generator = config_cases.Generator(seed)
+    compared.all([([], generator.mutated()) for _ in range(RANDOM_CASES)])
     compared.verdict()
     assert compared.counts["written"] > RANDOM_CASES / 10 and compared.counts["refused"] > RANDOM_CASES / 10
 
