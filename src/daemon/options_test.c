@@ -49,6 +49,8 @@ static void defaults_are_kube_proxys(void **state)
     assert_true(options.node_ports_on_primary);                /* the nftables mode's default (A2) */
     assert_false(options.masquerade_all || options.has_bind_address || options.dry_run);
     assert_true(*options.node_name);
+    assert_true(options.is_confined);
+    assert_false(GOOD("--confine=false").is_confined);
     arena_done(&arena);
 }
 

@@ -247,8 +247,6 @@ static const char *const refused_always[] = {
     "iopl",
     "kexec_file_load",
     "kexec_load",
-    "mknod",
-    "mknodat",
     "nfsservctl",
     "quotactl",
     "quotactl_fd",

@@ -141,6 +141,7 @@ static void with_programs(void)
     /* The programs are under it as well. */
     CHECK(run_program("grep -q 'Seccomp:.*2' /proc/self/status") == 0);
     CHECK(run_program("unshare --user true 2>/dev/null") == 1);
+    CHECK(run_program("f=$(mktemp -u) && mkfifo $f && rm $f") == 0);
 }
 
 /* --- capabilities --- */
