@@ -21,18 +21,27 @@ static bool starts_programs(const struct options *options)
     return does;
 }
 
-void confinement_enter(const struct options *options)
+static enum confinement reached;
+
+enum confinement confinement_stage(void)
 {
-    static bool is_entered;
+    return reached;
+}
+
+void confinement_enter(const struct options *options, enum confinement stage)
+{
     char socket[PATH_MAX];
     struct err capabilities, calls;
-    if (!options->is_confined || is_entered)
+    if (!options->is_confined || stage <= reached)
         return;
-    is_entered = true;
+    reached = stage;
     snprintf(socket, sizeof(socket), "%s", options->control_socket);
     const char *const writable[] = {dirname(socket), options->data_dir, NULL};
-    int capabilities_code = confine_capabilities(writable, &capabilities);
-    int calls_code = confine_calls(starts_programs(options), &calls);
+    enum confine_programs programs = stage == CONFINEMENT_STARTING ? CONFINE_PACKET_PROGRAMS
+                                     : starts_programs(options)    ? CONFINE_PROGRAMS
+                                                                   : CONFINE_NO_PROGRAMS;
+    int capabilities_code = confine_capabilities(writable, programs, &capabilities);
+    int calls_code = confine_calls(programs, &calls);
     if (capabilities_code < 0 || calls_code < 0)
         log_warning("not confined as it should be: %s%s%s", capabilities_code < 0 ? capabilities.text : "",
                     capabilities_code < 0 && calls_code < 0 ? "; " : "", calls_code < 0 ? calls.text : "");

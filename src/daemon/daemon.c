@@ -223,7 +223,7 @@ int daemon_run(const struct options *options)
     health_init(&daemon.health, options->sync_period_ms);
     take_settings(&daemon);
     if (!options->dry_run)
-        confinement_enter(options);
+        confinement_enter(options, options->role == ROLE_PROXY ? CONFINEMENT_STARTING : CONFINEMENT_SERVING);
     int code = init_handles(&daemon, &err);
     if (code == 0)
         code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);

@@ -2,6 +2,7 @@
 #include "daemon/takeover.h"
 
 #include "base/log.h"
+#include "daemon/confinement.h"
 #include "daemon/daemon.h"
 #include "dataplane/leftovers/leftovers.h"
 
@@ -25,13 +26,15 @@ static void on_done(void *context, unsigned failures)
         log_warning("not all that kube-proxy left could be removed; the next start tries again");
     else
         log_debug("nothing of kube-proxy is left on this node");
+    confinement_enter(&daemon->options, CONFINEMENT_SERVING);
 }
 
 void takeover_begin(struct daemon *daemon)
 {
     const struct leftovers_options options = {
         .program_ms = PROGRAM_MS, .report = on_report, .done = on_done, .context = daemon};
-    if (daemon->options.role == ROLE_PROXY && !daemon->leftovers)
+    bool is_over = confinement_stage() == CONFINEMENT_SERVING; /* before all was opened anew */
+    if (daemon->options.role == ROLE_PROXY && !daemon->leftovers && !is_over)
         daemon->leftovers = leftovers_begin(&daemon->loop, &options);
 }
 

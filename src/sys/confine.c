@@ -41,14 +41,15 @@ static int apply(capng_select_t what, struct err *err)
                    strerror(errno ? errno : EPERM));
 }
 
-int confine_capabilities(const char *const *writable, struct err *err)
+int confine_capabilities(const char *const *writable, enum confine_programs programs, struct err *err)
 {
-    static const unsigned kept[] = {CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH};
+    static const unsigned kept[] = {CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH, CAP_NET_RAW};
     if (capng_get_caps_process() < 0)
         return err_set(err, ENOSYS, "the kernel does not say which capabilities this process has");
     bool had[ARRAY_LEN(kept)], needs_override = false;
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-        had[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);
+        had[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]) &&
+                 (kept[i] != CAP_NET_RAW || programs == CONFINE_PACKET_PROGRAMS);
     bool had_override = capng_have_capability(CAPNG_EFFECTIVE, CAP_DAC_OVERRIDE);
     bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
     if (had_override) {

@@ -371,20 +371,21 @@ static void close_filter(struct filter *filter)
     seccomp_release(filter->context);
 }
 
-int confine_calls(bool starts_programs, struct err *err)
+int confine_calls(enum confine_programs programs, struct err *err)
 {
     cleanup_with(close_filter) struct filter filter = {
-        seccomp_init(starts_programs ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS)), 0};
+        seccomp_init(programs == CONFINE_NO_PROGRAMS ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_ALLOW), 0};
     if (!filter.context)
         return err_set(err, ENOSYS, "system calls cannot be filtered: this machine has no seccomp");
     /* Calls of another architecture, 32 bit on a machine of 64 bit, have numbers of their own. */
     set_attribute(&filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
     set_attribute(&filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a chain of comparisons */
     set_attribute(&filter, SCMP_FLTATR_API_SYSRAWRC, 1);
-    if (starts_programs)
-        list_refused(&filter);
-    else
+    set_attribute(&filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (programs == CONFINE_NO_PROGRAMS)
         list_used(&filter);
+    else
+        list_refused(&filter);
     if (filter.code == 0)
         filter.code = seccomp_load(filter.context);
     if (filter.code < 0)

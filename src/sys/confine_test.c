@@ -105,7 +105,7 @@ static void check_daily_work(void)
 static void without_programs(void)
 {
     struct err err;
-    CHECK(confine_calls(false, &err) == 0);
+    CHECK(confine_calls(CONFINE_NO_PROGRAMS, &err) == 0);
     check_daily_work();
     CHECK_REFUSED(ENOSYS, mount("none", "/mnt", "tmpfs", 0, NULL));
     CHECK_REFUSED(ENOSYS, umount("/proc"));
@@ -129,7 +129,7 @@ static void without_programs(void)
 static void with_programs(void)
 {
     struct err err;
-    CHECK(confine_calls(true, &err) == 0);
+    CHECK(confine_calls(CONFINE_PROGRAMS, &err) == 0);
     check_daily_work();
     CHECK(run_program("cat /proc/self/status >/dev/null && exit 3") == 3);
     CHECK_REFUSED(EPERM, mount("none", "/mnt", "tmpfs", 0, NULL));
@@ -199,7 +199,7 @@ static void of_the_daemon(void)
     uint64_t had = status_of("CapPrm"), bound = status_of("CapBnd");
     struct err err;
     CHECK(chdir("/") == 0);
-    CHECK(confine_capabilities(writable, &err) == 0);
+    CHECK(confine_capabilities(writable, CONFINE_PROGRAMS, &err) == 0);
     check_kept(had & KEPT);
     CHECK(status_of("CapBnd") == (bound & KEPT));
     CHECK_REFUSED(EPERM, chroot("/"));
@@ -214,7 +214,7 @@ static void where_folders_belong_to_others(void)
     const char *const writable[] = {"/", deeper, NULL};
     uint64_t had = status_of("CapPrm");
     struct err err;
-    CHECK(confine_capabilities(writable, &err) == 0);
+    CHECK(confine_capabilities(writable, CONFINE_PROGRAMS, &err) == 0);
     check_kept(had & (KEPT | OVERRIDE));
     CHECK(open(secret, O_WRONLY) >= 0);
 }
@@ -224,9 +224,9 @@ static void of_nobody(void)
     const char *const writable[] = {"/", NULL};
     struct err err;
     CHECK(setuid(65534) == 0);
-    CHECK(confine_capabilities(writable, &err) == 0);
+    CHECK(confine_capabilities(writable, CONFINE_PROGRAMS, &err) == 0);
     check_kept(0);
-    CHECK(confine_calls(false, &err) == 0);
+    CHECK(confine_calls(CONFINE_NO_PROGRAMS, &err) == 0);
     CHECK_REFUSED(EPERM, fork());
 }
 
@@ -239,20 +239,44 @@ static void without_setpcap(void)
     const struct __user_cap_data_struct data[2] = {{.effective = some, .permitted = some}};
     struct err err;
     CHECK(syscall(SYS_capset, &header, data) == 0);
-    CHECK(confine_capabilities(writable, &err) == 0);
+    CHECK(confine_capabilities(writable, CONFINE_PROGRAMS, &err) == 0);
     check_kept(BIT(CAP_NET_ADMIN));
     CHECK(run_program("grep -q 'CapEff:.*0000000000001000' /proc/self/status") == 0);
 }
 
-/* Both, as the daemon does it, and twice. */
-static void all_of_it(void)
+static pthread_barrier_t barrier;
+
+/* It was there when less was given up. */
+static void *old_thread(void *context)
+{
+    pthread_barrier_wait(&barrier);
+    errno = 0;
+    *(bool *)context = umount("/proc") < 0 && errno == ENOSYS;
+    return NULL;
+}
+
+/* As the daemon does it: more is given up later. */
+static void by_and_by(void)
 {
     const char *const writable[] = {"/", NULL};
+    uint64_t had = status_of("CapPrm");
+    pthread_t thread;
+    bool is_refused = false;
     struct err err;
-    for (int i = 0; i < 2; i++) {
-        CHECK(confine_capabilities(writable, &err) == 0);
-        CHECK(confine_calls(true, &err) == 0);
-    }
+    CHECK(confine_capabilities(writable, CONFINE_PACKET_PROGRAMS, &err) == 0);
+    CHECK(confine_calls(CONFINE_PACKET_PROGRAMS, &err) == 0);
+    check_kept(had & (KEPT | BIT(CAP_NET_RAW)));
+    CHECK(run_program("true") == 0);
+    CHECK_REFUSED(EPERM, umount("/proc"));
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, old_thread, &is_refused) == 0);
+    CHECK(confine_capabilities(writable, CONFINE_NO_PROGRAMS, &err) == 0);
+    CHECK(confine_calls(CONFINE_NO_PROGRAMS, &err) == 0);
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL) == 0 && is_refused);
+    check_kept(had & KEPT);
+    CHECK(run_program("true") == -EPERM);
+    CHECK_REFUSED(ENOSYS, umount("/proc"));
     check_daily_work();
 }
 
@@ -277,7 +301,7 @@ static void capabilities(void **state)
     run(where_folders_belong_to_others);
     run(of_nobody);
     run(without_setpcap);
-    run(all_of_it);
+    run(by_and_by);
     remove_folders();
 }
 

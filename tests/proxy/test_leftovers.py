@@ -197,7 +197,8 @@ def test_only_kube_proxys_are_removed(left, proxy, backend):
     assert left.lines(backend) == want
     assert left.tables() == OURS | {"ip mine"}
     assert left.sets() == ["KUBE-OF-MINE"]
-    assert " W " not in proxy.log() and "\nW " not in proxy.log()
+    # Of the kernel's settings some are the machine's, not the node's.
+    assert not [line for line in proxy.log().splitlines() if line.startswith("W ") and "cannot be set to" not in line]
 
 
 def test_looking_makes_nothing(left, proxy):
