@@ -7,6 +7,7 @@
 #include "source/cluster_exec.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +15,8 @@
 /* As transport.NewCachedFileTokenSource of client-go: some file systems tell no change. */
 #define TOKEN_MS 60000
 #define EXEC_TIMEOUT_MS 60000
+/* Everybody may ask for it (system:public-info-viewer), and it waits in no queue of priority and fairness. */
+#define PULSE_PATH "/livez"
 
 struct cluster {
     uv_loop_t *loop;
@@ -49,6 +52,8 @@ static int set_client(struct cluster *cluster, const struct cluster_access *acce
         .is_insecure = access->config.is_insecure,
         .connect_timeout_ms = cluster->options.connect_timeout_ms,
         .dead_after_ms = cluster->options.dead_after_ms,
+        .pulse_path = PULSE_PATH,
+        .pulse_after_ms = cluster->options.pulse_after_ms,
     };
     return cluster->client ? http_client_set_options(cluster->client, &options, err)
                            : http_client_new(&cluster->client, cluster->loop, &options, err);
@@ -252,12 +257,20 @@ struct http_client *cluster_client(struct cluster *cluster)
 
 /* --- opening and closing --- */
 
+/* Tests do not wait for long. */
+static unsigned pulse_after_ms(const struct cluster_options *options)
+{
+    const char *wanted = getenv("FAIRLEAD_PULSE_MS");
+    return options->pulse_after_ms || !wanted ? options->pulse_after_ms : (unsigned)strtoul(wanted, NULL, 10);
+}
+
 int cluster_open(struct cluster **ret, uv_loop_t *loop, const struct cluster_options *options,
                  struct err *err)
 {
     struct cluster *cluster = xcalloc(1, sizeof(*cluster));
     cluster->loop = loop;
     cluster->options = *options;
+    cluster->options.pulse_after_ms = pulse_after_ms(options);
     cluster->options.kubeconfig = copy(options->kubeconfig);
     cluster->options.master = copy(options->master);
     cluster->options.user_agent = copy(options->user_agent);

@@ -24,6 +24,7 @@ struct cluster_options {
     unsigned exec_timeout_ms;        /* of a credential program; 0: 60000 */
     unsigned connect_timeout_ms;     /* as in struct http_client_options */
     unsigned dead_after_ms;
+    unsigned pulse_after_ms; /* 0: FAIRLEAD_PULSE_MS of the environment, else its default */
 };
 
 /* Reads everything once; a credential program runs at the first call. -EINVAL, -ENOENT and a sentence that

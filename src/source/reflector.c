@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,8 @@
 #define WATCH_MIN_S 300 /* and up to twice as long */
 #define OVERTIME_MS 30000
 #define SILENCE_MS 30000
-/* Servers send a bookmark each minute (KEP-956): where two of them stay out, the server hangs. A new watch
- * costs little. */
+/* Servers send a bookmark each minute (KEP-956): where two of them stay out, this watch is stuck, though its
+ * server lives (http_client.h asks that). A new watch costs little. */
 #define WATCH_SILENCE_MS 150000
 #define LIST_MAX_MS 600000
 #define RETRY_AFTER_MAX_S 600
@@ -355,6 +356,9 @@ struct reflector_next reflector_ended(struct reflector *reflector, const struct 
         handle_refusal(reflector, end, &next);
     else if (!is_watch || end->fault == REFLECTOR_GARBAGE)
         again(reflector, end);
+    /* A pulse has found the connection dead. */
+    if (end->code == -ETIMEDOUT && !end->has_refusal)
+        next.doubts_server = true;
     if (end->status == 0 && !end->has_refusal) {
         next.doubts_server = true;
         /* It may come back as another version. */

@@ -195,6 +195,11 @@ static void test_cut_watch(void **state)
     next = reflector_ended(&reflector, &end, 2000, 0);
     assert_true(next.is_failure && next.doubts_server);
     assert_int_equal(reflector.call, REFLECTOR_WATCH);
+    /* Found dead in its middle. */
+    end = (struct reflector_end){.status = 200, .code = -ETIMEDOUT};
+    next = reflector_ended(&reflector, &end, 2000, 0);
+    assert_true(next.doubts_server);
+    assert_int_equal(reflector.call, REFLECTOR_WATCH);
     reflector_done(&reflector);
 }
 

@@ -24,6 +24,7 @@ void http_call_free(struct http_call *call)
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->connect_to);
+    free(call->authorization);
     free(call->url);
     free(call->method);
     free(call->host);
@@ -62,11 +63,21 @@ void http_call_over(struct http_call *call)
 
 /* --- what libcurl tells --- */
 
+static void note_moved(struct http_call *call)
+{
+    struct http_call *each;
+    call->moved_ms = uv_now(call->client->loop);
+    DL_FOREACH (call->session->calls, each) {
+        if (http_call_same_origin(each, call))
+            each->server_moved_ms = call->moved_ms;
+    }
+}
+
 static size_t on_data(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_call *call = context;
     size_t len = size * count;
-    call->session->moved_ms = uv_now(call->client->loop);
+    note_moved(call);
     if (call->is_cancelled)
         return 0;
     call->received_bytes += len;
@@ -103,7 +114,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     struct http_call *call = context;
     size_t len = size * count;
     long status = 0;
-    call->session->moved_ms = uv_now(call->client->loop);
+    note_moved(call);
     if (call->is_cancelled)
         return 0;
     if (call->has_headers || (bytes[0] != '\r' && bytes[0] != '\n'))
@@ -134,15 +145,21 @@ static void add_header(struct http_call *call, const char *name, const char *val
         abort();
 }
 
+void http_call_authorize(struct http_call *call, const char *authorization)
+{
+    if (!authorization || !is_sendable(authorization) || call->authorization)
+        return;
+    add_header(call, "Authorization", authorization);
+    call->authorization = xstrdup(authorization);
+}
+
 /* A value of NULL keeps libcurl from sending one of its own. */
 static void add_headers(struct http_call *call, const struct http_call_request *request)
 {
     add_header(call, "Accept", request->accept);
     add_header(call, "Content-Type", request->content_type);
     add_header(call, "Expect", NULL);
-    if (request->authorization)
-        add_header(call, "Authorization", request->authorization);
-    call->has_authorization = request->authorization != NULL;
+    http_call_authorize(call, request->authorization);
 }
 
 static void set_method(CURL *easy, const struct http_call_request *request)
@@ -231,7 +248,8 @@ static const char *host_of(const char *url)
 /* --- the call --- */
 
 int http_call_new(struct http_call **ret, struct http_client *client, const struct http_call_request *request,
-                  const struct http_call_ops *ops, void *context, struct err *err)
+                  const struct http_call_ops *ops, void *context, const struct http_client_options *options,
+                  struct err *err)
 {
     int code = check_request(request, err);
     if (code < 0)
@@ -254,7 +272,7 @@ int http_call_new(struct http_call **ret, struct http_client *client, const stru
     call->context = context;
     call->timeout_ms = request->timeout_ms;
     DL_APPEND(client->waiting, call);
-    code = set_url(call, &client->session->options, err);
+    code = set_url(call, options, err);
     if (code < 0) {
         http_call_free(call);
         return code;
@@ -272,17 +290,16 @@ int http_call_new(struct http_call **ret, struct http_client *client, const stru
     return 0;
 }
 
-void http_call_authorize(struct http_call *call, const char *authorization)
+bool http_call_same_origin(const struct http_call *a, const struct http_call *b)
 {
-    if (authorization && is_sendable(authorization) && !call->has_authorization)
-        add_header(call, "Authorization", authorization);
+    return a->origin_len == b->origin_len && strncmp(a->url, b->url, a->origin_len) == 0;
 }
 
-void http_call_begin(struct http_call *call)
+void http_call_begin(struct http_call *call, struct http_session *session)
 {
     struct http_client *client = call->client;
     DL_DELETE(client->waiting, call);
-    call->session = client->session;
+    call->session = session;
     call->started_ms = uv_now(client->loop);
     DL_APPEND(call->session->calls, call);
     http_session_prepare(call->session, call->easy);

@@ -78,25 +78,35 @@ static bool was_sent(const struct http_call *call, uint64_t *ret_sent_ms)
     return sent_us > 0;
 }
 
-/* A request went unanswered: where nothing else came from a server since, later calls take new connections,
- * and those that shared this one (HTTP/2) end as well. */
+/* Whether the server's program had to do with the call, and since when. Who greets a pulse by TCP alone is
+ * a kernel whose program hangs; without that nothing is said of the connections that stand. */
+static bool was_expected(const struct http_call *call, uint64_t *ret_since_ms)
+{
+    if (was_sent(call, ret_since_ms))
+        return true;
+    *ret_since_ms = call->started_ms;
+    return call->is_pulse && call->is_greeted;
+}
+
+/* A request went unanswered: where nothing else came from its server since, later calls take new connections,
+ * and those that shared this one (HTTP/2) end as well. Over HTTP/1.1 each has its own, and one that is in the
+ * middle of an answer is judged by a pulse alone. */
 static void suspect(struct http_call *silent)
 {
     struct http_session *session = silent->session, *fresh;
     struct http_call *call, *next;
-    uint64_t sent_ms;
+    uint64_t since_ms;
     struct err err;
-    if (!was_sent(silent, &sent_ms) || session->moved_ms >= sent_ms)
+    if (!was_expected(silent, &since_ms) || silent->server_moved_ms >= since_ms)
         return;
-    if (session->is_http2)
-        DL_FOREACH_SAFE(session->calls, call, next)
-        {
-            if (call == silent || call->origin_len != silent->origin_len ||
-                strncmp(call->url, silent->url, call->origin_len) != 0)
-                continue;
-            err_set(&err, ETIMEDOUT, "%.*s: the connection is dead", (int)call->origin_len, call->url);
-            call_end(call, -ETIMEDOUT, &err);
-        }
+    DL_FOREACH_SAFE(session->calls, call, next)
+    {
+        bool is_dead = session->is_http2 || (silent->is_pulse && call->has_headers);
+        if (!is_dead || call == silent || !http_call_same_origin(call, silent))
+            continue;
+        err_set(&err, ETIMEDOUT, "%.*s: the connection is dead", (int)call->origin_len, call->url);
+        call_end(call, -ETIMEDOUT, &err);
+    }
     if (session == session->client->session &&
         http_session_new(&fresh, session->client, &session->options, NULL) == 0) {
         DL_APPEND(session->client->sessions, fresh);
@@ -118,7 +128,7 @@ static void call_done(struct http_call *call, CURLcode result)
     call_end(call, code, &err);
 }
 
-/* --- calls without an answer --- */
+/* --- calls without an answer, or without the rest of it --- */
 
 static void on_silence(uv_timer_t *timer);
 
@@ -134,6 +144,12 @@ static uint64_t silence_ends(const struct http_call *call)
     return sent_ms + call->session->options.dead_after_ms;
 }
 
+static void take_earlier(uint64_t *first, uint64_t time)
+{
+    if (time > 0 && (*first == 0 || time < *first))
+        *first = time;
+}
+
 static void watch_silence(struct http_client *client)
 {
     uint64_t first = 0, now = uv_now(client->loop);
@@ -141,9 +157,8 @@ static void watch_silence(struct http_client *client)
     struct http_call *call;
     DL_FOREACH (client->sessions, session) {
         DL_FOREACH (session->calls, call) {
-            uint64_t ends = silence_ends(call);
-            if (ends > 0 && (first == 0 || ends < first))
-                first = ends;
+            take_earlier(&first, silence_ends(call));
+            take_earlier(&first, http_pulse_due(call));
         }
     }
     if (first == 0)
@@ -152,15 +167,26 @@ static void watch_silence(struct http_client *client)
         uv_timer_start(&client->silence, on_silence, first > now ? first - now : 1, 0);
 }
 
+/* The session's first call for which that time has come; NULL: none. */
+static struct http_call *find_overdue(const struct http_session *session,
+                                      uint64_t (*time_of)(const struct http_call *call))
+{
+    struct http_call *call = session->calls;
+    while (call && !(time_of(call) > 0 && time_of(call) <= uv_now(session->client->loop)))
+        call = call->next;
+    return call;
+}
+
 static void on_silence(uv_timer_t *timer)
 {
     struct http_client *client = timer->data;
     struct http_session *session;
     http_client_enter(client);
     DL_FOREACH (client->sessions, session) {
-        struct http_call *call = session->calls;
-        while (call && !(silence_ends(call) > 0 && silence_ends(call) <= uv_now(client->loop)))
-            call = call->next;
+        struct http_call *call = find_overdue(session, http_pulse_due);
+        if (call)
+            http_pulse_start(call);
+        call = find_overdue(session, silence_ends);
         if (!call)
             continue;
         snprintf(call->error, sizeof(call->error), "no answer for %u ms", session->options.dead_after_ms);
@@ -174,7 +200,7 @@ static void on_silence(uv_timer_t *timer)
 int http_call_start(struct http_client *client, const struct http_call_request *request,
                     const struct http_call_ops *ops, void *context, struct http_call **ret, struct err *err)
 {
-    int code = http_call_new(ret, client, request, ops, context, err);
+    int code = http_call_new(ret, client, request, ops, context, &client->session->options, err);
     if (code < 0)
         return code;
     http_client_enter(client);
@@ -241,7 +267,7 @@ static void begin_waiting(struct http_client *client)
     struct http_call *call, *next;
     DL_FOREACH_SAFE(client->waiting, call, next)
     {
-        http_call_begin(call);
+        http_call_begin(call, client->session);
     }
 }
 

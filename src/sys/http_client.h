@@ -28,6 +28,13 @@ struct http_client_options {
      * found without a timer of ours. A program that hangs under a living kernel shows where it owes an
      * answer: a call without timeout_ms ends when its headers do not come for so long. */
     unsigned dead_after_ms;
+    /* A program that hangs later, behind an answer's headers, shows nowhere: while such an answer without
+     * timeout_ms brings nothing, the server is asked for this path after pulse_after_ms (0: 15000) and up to
+     * a third more, on the same connection where that is HTTP/2, and has dead_after_ms to answer, whatever
+     * its status. If it does not, the calls of that server which have brought nothing since end (-ETIMEDOUT),
+     * and later ones take new connections. NULL: never. */
+    const char *pulse_path; /* "/livez" */
+    unsigned pulse_after_ms;
 };
 
 /* -EINVAL and a sentence where the PEM texts are no good or do not belong together. */

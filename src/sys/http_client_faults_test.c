@@ -186,21 +186,6 @@ static void refuses_what_cannot_be_sent(void **state)
     seen_free(seen);
 }
 
-/* Carries bytes both ways for a while, as a proxy does. */
-static void carry(struct fixture *fixture, int a, int b, const unsigned *until)
-{
-    char buffer[16384];
-    for (long long end = test_now_ms() + WAIT_MS; !*until && test_now_ms() < end;) {
-        test_turn(&fixture->loop, 1);
-        ssize_t len = recv(a, buffer, sizeof(buffer), MSG_DONTWAIT);
-        if (len > 0)
-            test_send(b, buffer, (size_t)len);
-        len = recv(b, buffer, sizeof(buffer), MSG_DONTWAIT);
-        if (len > 0)
-            test_send(a, buffer, (size_t)len);
-    }
-}
-
 static void goes_through_a_proxy(void **state)
 {
     struct fixture *fixture = *state;

@@ -16,6 +16,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define DEAD_AFTER_MS 10000
+#define PULSE_AFTER_MS 15000
 #define PEM_MAX ((size_t)4 << 20)
 #define RECEIVE_BUFFER 65536L
 #define IDLE_CONNECTIONS_MAX 8L
@@ -150,9 +151,13 @@ static struct socket_poll *poll_new(struct http_session *session, curl_socket_t 
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
 {
-    (void)easy;
     struct http_session *session = context;
     struct socket_poll *poll = socket_context;
+    struct http_call *call = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+    /* While TCP connects it waits to write; libcurl tells that moment by nothing else. */
+    if (call && what == CURL_POLL_IN)
+        call->is_greeted = true;
     if (what == CURL_POLL_REMOVE) {
         if (poll)
             uv_close((uv_handle_t *)&poll->poll, on_poll_closed);
@@ -229,6 +234,8 @@ static void take_options(struct http_session *session, const struct http_client_
         .is_insecure = options->is_insecure,
         .connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS,
         .dead_after_ms = options->dead_after_ms ? options->dead_after_ms : DEAD_AFTER_MS,
+        .pulse_path = copy(arena, options->pulse_path),
+        .pulse_after_ms = options->pulse_after_ms ? options->pulse_after_ms : PULSE_AFTER_MS,
     };
 }
 
@@ -274,6 +281,7 @@ int http_session_new(struct http_session **ret, struct http_client *client,
     curl_multi_setopt(session->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
     arena_init(&session->arena);
     take_options(session, options);
+    session->pulse_spread_ms = http_pulse_spread_ms(&session->options);
     code = file_in_memory(options->ca_pem, &session->ca_fd, err);
     if (code == 0)
         code = file_in_memory(options->certificate_pem, &session->certificate_fd, err);
@@ -296,7 +304,8 @@ bool http_session_has(const struct http_session *session, const struct http_clie
                    text_equal(a->key_pem, b->key_pem) && text_equal(a->server_name, b->server_name) &&
                    text_equal(a->proxy_url, b->proxy_url) && text_equal(a->user_agent, b->user_agent) &&
                    a->is_insecure == b->is_insecure && a->connect_timeout_ms == b->connect_timeout_ms &&
-                   a->dead_after_ms == b->dead_after_ms;
+                   a->dead_after_ms == b->dead_after_ms && text_equal(a->pulse_path, b->pulse_path) &&
+                   a->pulse_after_ms == b->pulse_after_ms;
     arena_done(&other.arena);
     return is_same;
 }

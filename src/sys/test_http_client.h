@@ -298,3 +298,18 @@ static inline void raw_url(const char *scheme, unsigned short port, char url[256
 {
     snprintf(url, 256, "%s://127.0.0.1:%u/", scheme, port);
 }
+
+/* Carries bytes both ways for a while, as a proxy does. */
+static inline void carry(struct fixture *fixture, int a, int b, const unsigned *until)
+{
+    char buffer[16384];
+    for (long long end = test_now_ms() + WAIT_MS; !*until && test_now_ms() < end;) {
+        test_turn(&fixture->loop, 1);
+        ssize_t len = recv(a, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (len > 0)
+            test_send(b, buffer, (size_t)len);
+        len = recv(b, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (len > 0)
+            test_send(a, buffer, (size_t)len);
+    }
+}
