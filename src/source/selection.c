@@ -68,26 +68,46 @@ static void refuse(struct selection *selection, struct told_entry *entry, const 
     count_refused(selection, entry, true);
 }
 
-static void put(struct selection *selection, const struct told_object *object)
+static bool give_up(struct selection *selection, const char *sentence)
+{
+    selection->end.fault = REFLECTOR_GARBAGE;
+    err_set(&selection->err, EPROTO, "%s", sentence);
+    return false;
+}
+
+/* Something cannot be read. A watch is given up for it, a list at its end; whatever is the same in the next
+ * list is passed over there. */
+static bool doubt(struct selection *selection, const char *fault)
+{
+    selection->has_doubts = true;
+    if (selection->reflector.call != REFLECTOR_WATCH)
+        return true;
+    selection->is_second_look = true;
+    return give_up(selection, fault);
+}
+
+static bool put(struct selection *selection, const struct told_object *object)
 {
     struct told_entry *entry = told_get(&selection->told, object->namespace_, object->name);
     uint32_t round = selection->reflector.round;
     if (!reflector_is_news(&selection->reflector, object->version, entry ? entry->version : 0)) {
         if (entry)
             entry->round = round;
-        return;
+        return true;
     }
+    if (object->fault && !selection->is_second_look && !(entry && entry->is_refused))
+        return doubt(selection, object->fault);
     reflector_note(&selection->reflector, object->version);
     entry = entry ? entry : told_add(&selection->told, object->namespace_, object->name);
     if (!entry) {
         complain(selection, true, "the server has more objects, or longer names, than can be held");
-        return;
+        return true;
     }
     entry->round = round;
     entry->version = object->version;
     if (object->fault) {
         refuse(selection, entry, object->fault);
-        return;
+        return true;
     }
     count_refused(selection, entry, false);
     selection->status->objects[selection->kind] += !entry->is_put;
@@ -95,6 +115,7 @@ static void put(struct selection *selection, const struct told_object *object)
     selection->has_told = true;
     selection->sink->put(selection->sink->context, &(struct api_object){selection->kind, object->namespace_,
                                                                         object->name, object->message});
+    return true;
 }
 
 /* A deletion says that nothing of the object is left that is not newer than it. */
@@ -119,11 +140,13 @@ static void sweep(struct selection *selection)
 
 /* --- pieces --- */
 
-static bool give_up(struct selection *selection, const char *sentence)
+/* A list is whole; false when it is to be read again. */
+static bool is_list_trusted(struct selection *selection)
 {
-    selection->end.fault = REFLECTOR_GARBAGE;
-    err_set(&selection->err, EPROTO, "%s", sentence);
-    return false;
+    if (!selection->has_doubts)
+        return true;
+    selection->is_second_look = true;
+    return give_up(selection, "a list has objects in it that cannot be read; it is read once more");
 }
 
 static bool follow(struct selection *selection, enum reflector_verdict verdict)
@@ -134,6 +157,7 @@ static bool follow(struct selection *selection, enum reflector_verdict verdict)
         return true;
     case REFLECTOR_LISTED:
         sweep(selection);
+        selection->is_second_look = false;
         if (!selection->has_nameless)
             *selection->complaint = '\0';
         return true;
@@ -146,12 +170,12 @@ static bool follow(struct selection *selection, enum reflector_verdict verdict)
     return true;
 }
 
-/* What has no name is passed over in a list, where the rest counts all the same; in a watch nobody knows what
- * was missed, and a list is to tell. */
+/* What has no name is passed over in a list, at the second look, where the rest counts all the same; in a
+ * watch nobody knows what was missed, and a list is to tell. */
 static bool handle_nameless(struct selection *selection, const char *fault)
 {
-    if (selection->reflector.call == REFLECTOR_WATCH)
-        return give_up(selection, fault);
+    if (!selection->is_second_look)
+        return doubt(selection, fault);
     selection->has_nameless = true;
     complain(selection, true, fault);
     return true;
@@ -164,6 +188,9 @@ static bool handle_event(struct selection *selection, const struct decoded_event
         return handle_nameless(selection, event->fault);
     switch (event->type) {
     case EVENT_BOOKMARK:
+        if (selection->reflector.call == REFLECTOR_STREAM && object->is_initial_end &&
+            !is_list_trusted(selection))
+            return false;
         return follow(selection, reflector_bookmark(&selection->reflector, object->version,
                                                     object->is_initial_end, selection->heard_ms));
     case EVENT_ERROR:
@@ -183,8 +210,8 @@ static bool handle_event(struct selection *selection, const struct decoded_event
         return handle_nameless(selection, object->fault ? object->fault : "an object has no name");
     if (event->type == EVENT_DELETED)
         handle_deletion(selection, object);
-    else
-        put(selection, object);
+    else if (!put(selection, object))
+        return false;
     if (selection->reflector.has_progress && !selection->has_nameless)
         *selection->complaint = '\0';
     return true;
@@ -194,8 +221,7 @@ static bool handle_item(struct selection *selection, const struct told_object *o
 {
     if (!*object->name)
         return handle_nameless(selection, object->fault ? object->fault : "an object has no name");
-    put(selection, object);
-    return true;
+    return put(selection, object);
 }
 
 static bool take(void *context, enum piece_kind kind, const uint8_t *bytes, size_t len)
@@ -231,7 +257,7 @@ void selection_begin(struct selection *selection, uint64_t now_ms, uint64_t rand
     uint32_t round = selection->reflector.round;
     reflector_begin(&selection->reflector, now_ms, random, ret_path, ret_accept);
     if (selection->reflector.round != round)
-        selection->has_nameless = false;
+        selection->has_nameless = selection->has_doubts = false;
     selection->end = (struct reflector_end){0};
     selection->heard_ms = now_ms;
     selection->refusal.len = 0;
@@ -309,6 +335,8 @@ static bool finish_page(struct selection *selection)
         selection->end.fault = REFLECTOR_GARBAGE;
         return false;
     }
+    if (!*selection->place.continue_ && !is_list_trusted(selection))
+        return false;
     return follow(selection, reflector_page(&selection->reflector, &selection->place));
 }
 

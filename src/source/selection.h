@@ -17,8 +17,11 @@ struct selection {
     struct pieces pieces;
     struct arena scratch; /* the piece at hand */
     bool has_told;        /* the sink was told something; for the owner to clear */
-    bool
-        has_nameless; /* the list has shown an object whose name cannot be read: it cannot say what is gone */
+    /* The list has shown an object whose name cannot be read: it cannot say what is gone. */
+    bool has_nameless;
+    /* What cannot be read is looked at twice, in case that the bytes were harmed on their way: the list has
+     * shown such a thing for the first time; and the list under way is the second look. */
+    bool has_doubts, is_second_look;
     /* The call under way. */
     bool is_protobuf;
     unsigned retry_after_s;  /* the header's */
