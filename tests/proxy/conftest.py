@@ -19,6 +19,7 @@ import middle        # noqa: E402
 import probe         # noqa: E402
 import topology      # noqa: E402
 from proxy import wait_until  # noqa: E402
+from rest import Rest  # noqa: E402
 
 STEADY_IPS = ["10.96.3.1", "fd00:10:96::301"]
 
@@ -71,6 +72,23 @@ def api(lab, namespaces):
 @pytest.fixture(scope="session")
 def rest(api):
     return api.rest()
+
+
+@pytest.fixture(scope="session")
+def new_rest(api):
+    """A function that makes another Rest of the administrator."""
+    return api.rest
+
+
+@pytest.fixture(scope="session")
+def upstream(api):
+    """A function that makes a Rest with the rights of a node's proxy."""
+    return lambda node: Rest(api.namespace, api.node_kubeconfig(node))
+
+
+@pytest.fixture(scope="session")
+def server_namespace(api):
+    return api.namespace
 
 
 @pytest.fixture(scope="session")

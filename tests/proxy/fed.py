@@ -4,6 +4,7 @@ what the one programmed compared with what the other has."""
 import concurrent.futures
 import contextlib
 import itertools
+import json
 import re
 
 import embedded
@@ -57,6 +58,15 @@ class Api(embedded.Server):
             self.stop()
         finally:
             self.flags["api"] = usual
+
+
+def kubeconfig_of_files(server, authority, token):
+    """A kubeconfig, as text, that names the files in which an authority and a token are, and change."""
+    return json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "clusters": [{"name": "one", "cluster": {"server": server, "certificate-authority": str(authority)}}],
+        "users": [{"name": "one", "user": {"tokenFile": str(token)}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}]})
 
 
 class FedProxy(Proxy):
