@@ -46,10 +46,20 @@ static struct claim *find(const struct claims *claims, const struct frontend *fr
     return claim;
 }
 
-const char *claims_winner(const struct claims *claims, const struct frontend *frontend)
+const char *claims_winner_kind(const struct claims *claims, const struct frontend *frontend,
+                               enum frontend_kind *ret_kind)
 {
     const struct claim *claim = find(claims, frontend);
-    return claim ? claim->owners[0].name : NULL;
+    if (!claim)
+        return NULL;
+    *ret_kind = claim->owners[0].kind;
+    return claim->owners[0].name;
+}
+
+const char *claims_winner(const struct claims *claims, const struct frontend *frontend)
+{
+    enum frontend_kind kind;
+    return claims_winner_kind(claims, frontend, &kind);
 }
 
 /* Its own cluster IP is not taken from a service by another's external IP; after that the name decides. */

@@ -25,3 +25,6 @@ void claims_update(struct claims *claims, const char *owner, const struct entry 
 void claims_done(struct claims *claims);
 /* Who serves what this frontend names, or NULL. */
 const char *claims_winner(const struct claims *claims, const struct frontend *frontend);
+/* The same, and which of the winner's frontends it is; *ret_kind is left alone where nobody serves. */
+const char *claims_winner_kind(const struct claims *claims, const struct frontend *frontend,
+                               enum frontend_kind *ret_kind);
