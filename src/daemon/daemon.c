@@ -73,6 +73,16 @@ static void on_refresh(void *context)
     daemon->dataplane->ops->count_elements(daemon->dataplane, on_element_count, daemon);
 }
 
+static void on_format_more(void *context, struct text *text)
+{
+    traffic_format(&((struct daemon *)context)->traffic, text);
+}
+
+static void on_format_services(void *context, struct text *text)
+{
+    traffic_format_services(&((struct daemon *)context)->traffic, text);
+}
+
 static int open_web(struct daemon *daemon, struct err *err)
 {
     const struct options *options = &daemon->options;
@@ -86,9 +96,14 @@ static int open_web(struct daemon *daemon, struct err *err)
         .health = &daemon->health,
         .metrics = &daemon->metrics,
         .refresh = on_refresh,
+        .format_more = on_format_more,
+        .format_services = on_format_services,
         .report = on_report,
         .context = daemon,
     };
+    traffic_init(&daemon->traffic, &daemon->loop, &daemon->sync, &daemon->interfaces);
+    daemon->traffic.report = on_report;
+    daemon->traffic.context = daemon;
     return web_open(&daemon->web, &daemon->loop, &config, err);
 }
 
@@ -176,6 +191,7 @@ static void close_all(struct daemon *daemon)
     sources_close(daemon);
     interface_watch_close(daemon->interface_watch);
     web_close(daemon->web);
+    traffic_done(&daemon->traffic);
     control_close(daemon->control);
     service_health_free(daemon->service_health);
     if (daemon->has_loop) {

@@ -6,6 +6,7 @@
 #include "daemon/reload.h"
 #include "daemon/service_health.h"
 #include "daemon/sync.h"
+#include "daemon/traffic.h"
 #include "daemon/web.h"
 #include "source/apiserver.h"
 #include "source/manifests.h"
@@ -31,6 +32,7 @@ struct daemon {
     struct control_server *control;
     struct health health;
     struct metrics metrics;
+    struct traffic traffic;
     struct service_health *service_health;
     struct web *web;
     uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */

@@ -171,6 +171,17 @@ static void page_metrics(const struct web *web, const struct http_request *reque
         web->config.refresh(web->config.context);
     begin_metrics(web, response);
     metrics_format(web->config.metrics, &response->body);
+    if (web->config.format_more)
+        web->config.format_more(web->config.context, &response->body);
+}
+
+/* Apart, so that /metrics does not grow with the number of Services. */
+static void page_services(const struct web *web, const struct http_request *request,
+                          struct http_response *response)
+{
+    response->content_type = EXPOSITION_CONTENT_TYPE;
+    if (web->config.format_services)
+        web->config.format_services(web->config.context, &response->body);
 }
 
 static void page_slis(const struct web *web, const struct http_request *request,
@@ -296,6 +307,7 @@ static const struct route metrics_routes[] = {
     {"/healthz/ping", page_ping},
     {"/proxyMode", page_mode},
     {"/metrics", page_metrics},
+    {"/metrics/services", page_services},
     {"/metrics/slis", page_slis},
     {"/configz", page_configz, NEED_PROXY},
     {"/flagz", page_flagz, NEED_FLAGZ},

@@ -10,8 +10,8 @@
 
 /* The pages that the daemon serves, at kube-proxy's paths and in its forms (cmd/kube-proxy/app/server.go,
  * serveHealthz and serveMetrics, of 1.36): /healthz and /livez on the one address; on the other /healthz,
- * /proxyMode, /metrics and /metrics/slis, and for the role of kube-proxy /configz, /flagz, /statusz and
- * /debug. Any method will do, as there. */
+ * /proxyMode, /metrics and /metrics/slis, our own /metrics/services, and for the role of kube-proxy /configz,
+ * /flagz, /statusz and /debug. Any method will do, as there. */
 
 #define WEB_RETRY_MS 5000
 
@@ -41,7 +41,9 @@ struct web_config {
     struct metrics *metrics; /* web counts its own answers there, and reads the process's figures into it */
     void (*refresh)(
         void *context); /* before /metrics is answered: fills what is only counted then; may be NULL */
-    const struct web_proxy *proxy; /* NULL: nothing of that is served; copied */
+    void (*format_more)(void *context, struct text *ret);     /* more families of /metrics; may be NULL */
+    void (*format_services)(void *context, struct text *ret); /* /metrics/services; NULL: it is empty */
+    const struct web_proxy *proxy;                            /* NULL: nothing of that is served; copied */
     web_report_fn *report;
     void *context;
 };

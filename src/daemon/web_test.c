@@ -127,6 +127,7 @@ static void serves_kube_proxys_pages(void **state)
          "healthz check passed\n"},
         {"/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
         {"/metrics/slis", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", NULL},
+        {"/metrics/services", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", ""},
         {"/livez", 404, PLAIN, "404 page not found\n"},
         {"//metrics", 404, PLAIN, "404 page not found\n"},
         /* Those of kube-proxy's role. */
@@ -152,6 +153,39 @@ static void serves_kube_proxys_pages(void **state)
     assert_non_null(strstr(text.data, "\nkubeproxy_proxy_healthz_total{code=\"503\"} 1\n"));
     assert_non_null(strstr(text.data, "\nkubeproxy_proxy_livez_total{code=\"200\"} 2\n"));
     assert_non_null(strstr(text.data, "\nprocess_resident_memory_bytes "));
+    text_done(&text);
+}
+
+static void format_more(void *context, struct text *ret)
+{
+    text_printf(ret, "more %u\n", ((struct fixture *)context)->config.retry_ms);
+}
+
+static void format_services(void *context, struct text *ret)
+{
+    text_printf(ret, "services %u\n", ((struct fixture *)context)->config.retry_ms);
+}
+
+/* What its owner tells stands at the end of /metrics; the Services have a page of their own, of the same
+ * type. */
+static void tells_what_its_owner_tells(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct page pages[] = {
+        {"/metrics/services", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+         "services 100\n"},
+        {NULL},
+    };
+    fixture->config.format_more = format_more;
+    fixture->config.format_services = format_services;
+    open_web(fixture);
+    check_pages(fixture, &fixture->metrics_server, pages);
+    struct text text = {0};
+    assert_true(test_get(&fixture->loop, &fixture->metrics_server, "/metrics", &text));
+    const char *more = strstr(text.data, "\nmore 100\n");
+    assert_non_null(more);
+    assert_string_equal(more, "\nmore 100\n");
+    assert_null(strstr(text.data, "services 100"));
     text_done(&text);
 }
 
@@ -419,6 +453,7 @@ int main(void)
         TEST(counts_health_checks),       TEST(any_method_and_any_path),
         TEST(the_healthz_body_is_of_now), TEST(binds_when_the_address_comes_free),
         TEST(a_hard_fail_is_one),         TEST(every_address_means_both_families),
+        TEST(tells_what_its_owner_tells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 """The two ports of a proxy that an API server feeds. tests/real/test_pages.py compares them with kube-proxy's."""
 import contextlib
 import datetime
+import socket
 import subprocess
 import time
 
@@ -17,6 +18,7 @@ TAINT = {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 SLICES = 40
 TURN = " transactions, "  # what is logged of each turn at -v2
+COUNTED_S = 25  # a count is kept for ten
 LATENCY = "kubeproxy_network_programming_duration_seconds"
 
 
@@ -127,6 +129,36 @@ def test_calls_to_the_server(lab, rest, fleet):
     listed = found["rest_client_request_duration_seconds"].value("_count")
     assert listed < calls.value()
     assert found["rest_client_rate_limiter_duration_seconds"].value("_count") == listed
+
+
+def test_traffic(lab, rest, fleet):
+    """Connections by zone and endpoints by Service (docs/metrics.md), though a proxy hears of its own Node alone."""
+    proxy, node = fleet.proxies["n1"], lab.namespace("n1")
+    here, there = (lab.topology.nodes[name].zone for name in ("n1", "n3"))
+    things = manifests.simple("crossing", lab.topology, ["10.96.4.22"], "c3 c2:unready")
+    fed.create(rest, things)
+
+    def services():
+        return pages.families(pages.ask(node, pages.METRICS, "/metrics/services").body)
+    with contextlib.ExitStack() as stack:
+        stack.callback(fed.delete, rest, things)
+        wait_until(lambda: ("default/crossing", "10.96.4.22", 80) in proxy.programmed(), fed.CAUGHT_UP_S, "programmed")
+        for _ in range(5):
+            sock = stack.enter_context(lab.namespace("d1").socket(socket.AF_INET, socket.SOCK_STREAM))
+            sock.settimeout(5)
+            sock.connect(("10.96.4.22", 80))
+            assert sock.recv(256).startswith(b"c3 ")
+        found = wait_until(lambda: (page := services())["fairlead_service_connections"].value(service="crossing") and page,
+                           COUNTED_S, "a new count")
+        crossing = {"namespace": "default", "service": "crossing"}
+        assert found["fairlead_service_connections"].value(source_zone=here, destination_zone=there, **crossing) == 5
+        counts = {state: found["fairlead_service_endpoints"].value(ip_family="IPv4", state=state, **crossing)
+                  for state in ("all", "ready", "local", "used")}
+        assert counts == {"all": 2, "ready": 1, "local": 0, "used": 1}
+        main = pages.metrics(node)
+        assert main["fairlead_connections"].value(source_zone=here, destination_zone=there) >= 5
+        assert main["fairlead_connections_by_locality"].value(locality="cross_zone") >= 5
+        assert main["fairlead_connections_count_failures_total"].value() == 0
 
 
 def test_programming_latency(lab, rest, fleet):
