@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/arena.h"
+#include "dataplane/flows.h"
 #include "dataplane/nftables/readback.h"
 #include "fuzz_target.h"
 #include "sys/interfaces.h"
@@ -11,8 +12,8 @@
 
 /* What the kernel answers, as bytes. The first byte says which parser reads the rest and how: 0 the answers
  * to dumps of chains, rules and sets; 1 to dumps of elements; 2 the answers to a transaction; 3 a list of
- * addresses. The second one chooses family and set. The properties: nothing beyond the bytes is read, and
- * what comes out of it is in bounds. */
+ * addresses; 4 conntrack's entries. The second one chooses family and set. The properties: nothing beyond the
+ * bytes is read, and what comes out of it is in bounds. */
 
 static void require(bool holds, const char *what)
 {
@@ -105,6 +106,18 @@ static void check_addresses(const void *bytes, size_t len)
     }
 }
 
+static void check_flows(const void *bytes, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
+         message = mnl_nlmsg_next(message, &left)) {
+        struct flow flow;
+        if (flow_parse(message, &flow))
+            require(flow.family == FAMILY_IPV6 || address_family(&flow.source) == FAMILY_IPV4,
+                    "an IPv4 entry has IPv4 addresses");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -114,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *bytes = xmalloc(len);
     memcpy(bytes, data + 2, len);
     enum family family = data[1] & 1 ? FAMILY_IPV6 : FAMILY_IPV4;
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         check_table(bytes, len, family);
         break;
@@ -126,6 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 3:
         check_addresses(bytes, len);
+        break;
+    case 4:
+        check_flows(bytes, len);
         break;
     }
     free(bytes);
