@@ -10,10 +10,10 @@
 
 #define PROGRAM_MS 30000
 
-static void on_report(void *context, bool is_failure, const char *sentence)
+static void on_report(void *context, enum leftovers_report kind, const char *sentence)
 {
     (void)context;
-    log_write(is_failure ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", sentence);
+    log_write(kind == LEFTOVERS_REMOVED ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s", sentence);
 }
 
 /* --- at the start --- */

@@ -204,6 +204,7 @@ struct table {
     struct chain *chains; /* kube-proxy's */
     uint32_t count, capacity;
     bool keeps_masquerade;
+    bool drops_forwarded; /* the policy of FORWARD */
 };
 
 /* Few chains are ever looked for by name (targets of other chains' rules): a walk will do. */
@@ -248,13 +249,16 @@ static bool find_table(const char **at, struct table *ret)
 
 static void find_chains(struct table *table)
 {
-    struct span line, name;
+    struct span line, name, policy;
     for (const char *at = table->lines; next_table_line(table, &at, &line);) {
         if (line.len == 0 || *line.at != ':')
             continue;
         line = (struct span){line.at + 1, line.len - 1};
-        if (next_word(&line, &name) && is_proxy_chain(table->name, name))
+        if (!next_word(&line, &name) || !next_word(&line, &policy))
+            continue;
+        if (is_proxy_chain(table->name, name))
             add_chain(table, name);
+        table->drops_forwarded |= span_is(name, "FORWARD") && span_is(policy, "DROP");
     }
 }
 
@@ -299,6 +303,7 @@ static void write_jumps(struct table *table, struct iptables_removal *ret)
     for (const char *at = table->lines; next_jump(table, &at, &rule, &chain);) {
         if (!rule.is_plain || stays_whole(table, rule.target))
             continue;
+        ret->leaves_forward_dropping |= table->drops_forwarded && span_is(rule.chain, "FORWARD");
         text_add(&ret->restore, "-D ");
         add_span(&ret->restore, rule.chain);
         add_span(&ret->restore, rule.rest);

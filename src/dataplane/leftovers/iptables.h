@@ -21,6 +21,8 @@ struct iptables_removal {
     struct text restore;    /* for iptables-restore --noflush: one transaction; empty when nothing is there */
     struct text kept;       /* names of chains that rules of others lead to, ", " between them */
     uint32_t jumps, chains; /* what restore removes */
+    /* FORWARD drops what no rule accepts, and kube-proxy's rules, which accepted its connections, go. */
+    bool leaves_forward_dropping;
 };
 
 /* Takes the next table out of the text of iptables-save (with or without counters); *at starts at the text's

@@ -91,10 +91,30 @@ static void knows_the_jumps_of_every_mode(void **state)
     assert_int_equal(removal.chains, 5);
     assert_null(strstr(text_str(&removal.restore), "KUBE-FIREWALL"));
     assert_null(strstr(text_str(&removal.restore), "FORWARD DROP"));
+    assert_true(removal.leaves_forward_dropping);
     iptables_removal_done(&removal);
     assert_restore("*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\n"
                    ":KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n",
                    "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n-X KUBE-PROXY-CANARY\nCOMMIT\n");
+}
+
+static void sees_who_needs_its_accepting_rules(void **state)
+{
+    static const struct {
+        const char *policy, *chain;
+        bool leaves_dropping;
+    } cases[] = {{"DROP", "FORWARD", true}, {"ACCEPT", "FORWARD", false}, {"DROP", "INPUT", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct text saved = {0};
+        text_printf(&saved,
+                    "*filter\n:%s %s [0:0]\n:KUBE-FORWARD - [0:0]\n"
+                    "-A %s -m comment --comment \"kubernetes forwarding rules\" -j KUBE-FORWARD\nCOMMIT\n",
+                    cases[i].chain, cases[i].policy, cases[i].chain);
+        struct iptables_removal removal = first(text_str(&saved));
+        assert_int_equal(removal.leaves_forward_dropping, cases[i].leaves_dropping);
+        iptables_removal_done(&removal);
+        text_done(&saved);
+    }
 }
 
 static void leaves_the_rules_of_others(void **state)
@@ -181,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_out_what_is_kube_proxys),
         cmocka_unit_test(knows_the_jumps_of_every_mode),
+        cmocka_unit_test(sees_who_needs_its_accepting_rules),
         cmocka_unit_test(leaves_the_rules_of_others),
         cmocka_unit_test(keeps_what_others_lead_to),
         cmocka_unit_test(keeps_the_masquerading_that_others_borrow),

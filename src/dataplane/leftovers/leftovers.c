@@ -52,6 +52,7 @@ struct leftovers {
     char path[PATH_MAX];     /* of the step's program */
     struct text removal, kept;
     uint32_t jumps, chains;
+    bool leaves_forward_dropping;
 };
 
 /* --- from step to step --- */
@@ -74,17 +75,17 @@ static void next_step(struct leftovers *leftovers)
     run_step(leftovers, 0);
 }
 
-static void say(struct leftovers *leftovers, bool is_failure, const struct text *sentence)
+static void say(struct leftovers *leftovers, enum leftovers_report kind, const struct text *sentence)
 {
-    leftovers->failures += is_failure;
-    leftovers->options.report(leftovers->options.context, is_failure, text_str(sentence));
+    leftovers->failures += kind == LEFTOVERS_FAILED;
+    leftovers->options.report(leftovers->options.context, kind, text_str(sentence));
 }
 
-#define SAY(leftovers, is_failure, ...)                                                                      \
+#define SAY(leftovers, kind, ...)                                                                            \
     do {                                                                                                     \
         struct text sentence_ = {0};                                                                         \
         text_printf(&sentence_, __VA_ARGS__);                                                                \
-        say((leftovers), (is_failure), &sentence_);                                                          \
+        say((leftovers), (kind), &sentence_);                                                                \
         text_done(&sentence_);                                                                               \
     } while (0)
 
@@ -110,9 +111,10 @@ static void remove_table(struct leftovers *leftovers)
     bool was_there;
     struct err err;
     if (netlink_remove_table(family, &was_there, &err) < 0)
-        SAY(leftovers, true, "%s", err.text);
+        SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
     else if (was_there)
-        SAY(leftovers, false, "kube-proxy's nftables table for %s is removed", families[family].name);
+        SAY(leftovers, LEFTOVERS_REMOVED, "kube-proxy's nftables table for %s is removed",
+            families[family].name);
     next_step(leftovers);
 }
 
@@ -121,7 +123,7 @@ static void remove_table(struct leftovers *leftovers)
 static void fail_iptables(struct leftovers *leftovers, const char *reason)
 {
     const struct step *step = leftovers->step;
-    SAY(leftovers, true, "%s: what kube-proxy may have left in %s for %s stays", reason,
+    SAY(leftovers, LEFTOVERS_FAILED, "%s: what kube-proxy may have left in %s for %s stays", reason,
         backends[step->backend].name, families[step->family].name);
     next_step(leftovers);
 }
@@ -136,11 +138,28 @@ static void start_program(struct leftovers *leftovers, const char *const *argv, 
         fail_iptables(leftovers, err.text);
 }
 
+static void report_restored(struct leftovers *leftovers)
+{
+    const struct step *step = leftovers->step;
+    const char *backend = backends[step->backend].name, *family = families[step->family].name;
+    if (leftovers->jumps || leftovers->chains)
+        SAY(leftovers, LEFTOVERS_REMOVED,
+            "kube-proxy's %u chains and %u jumps to them are removed from %s for %s", leftovers->chains,
+            leftovers->jumps, backend, family);
+    if (leftovers->kept.len)
+        SAY(leftovers, LEFTOVERS_NOTICE, "%s of %s for %s stay, because rules of others lead there",
+            text_str(&leftovers->kept), backend, family);
+    if (leftovers->leaves_forward_dropping)
+        SAY(leftovers, LEFTOVERS_NOTICE,
+            "%s's FORWARD for %s has the policy DROP, and kube-proxy's rules there, which accepted traffic "
+            "of "
+            "Services, are gone: a rule of yours has to accept it",
+            backend, family);
+}
+
 static void on_restored(void *context, int code, const struct err *err, const struct program_output *output)
 {
     struct leftovers *leftovers = context;
-    const struct step *step = leftovers->step;
-    const char *backend = backends[step->backend].name, *family = families[step->family].name;
     (void)output;
     leftovers->program = NULL;
     if (code == -EIO && ++leftovers->attempts < RESTORE_ATTEMPTS) {
@@ -151,12 +170,7 @@ static void on_restored(void *context, int code, const struct err *err, const st
         fail_iptables(leftovers, err->text);
         return;
     }
-    if (leftovers->jumps || leftovers->chains)
-        SAY(leftovers, false, "kube-proxy's %u chains and %u jumps to them are removed from %s for %s",
-            leftovers->chains, leftovers->jumps, backend, family);
-    if (leftovers->kept.len)
-        SAY(leftovers, false, "%s of %s for %s stay, because rules of others lead there",
-            text_str(&leftovers->kept), backend, family);
+    report_restored(leftovers);
     next_step(leftovers);
 }
 
@@ -167,10 +181,12 @@ static void take_removals(struct leftovers *leftovers, const char *saved)
     text_done(&leftovers->kept);
     leftovers->removal = leftovers->kept = (struct text){0};
     leftovers->jumps = leftovers->chains = 0;
+    leftovers->leaves_forward_dropping = false;
     while (iptables_next_removal(&saved, &removal)) {
         text_add(&leftovers->removal, text_str(&removal.restore));
         if (removal.kept.len)
             text_printf(&leftovers->kept, "%s%s", leftovers->kept.len ? ", " : "", text_str(&removal.kept));
+        leftovers->leaves_forward_dropping |= removal.leaves_forward_dropping;
         leftovers->jumps += removal.jumps;
         leftovers->chains += removal.chains;
         iptables_removal_done(&removal);
@@ -218,10 +234,10 @@ static void miss_program(struct leftovers *leftovers)
     const struct step *step = leftovers->step;
     const char *program = backends[step->backend].program, *family = families[step->family].name;
     if (step->backend == BACKEND_NFT)
-        SAY(leftovers, true, "kube-proxy's chains of iptables-nft for %s stay: there is no program %s here",
-            family, program);
+        SAY(leftovers, LEFTOVERS_FAILED,
+            "kube-proxy's chains of iptables-nft for %s stay: there is no program %s here", family, program);
     else
-        SAY(leftovers, false,
+        SAY(leftovers, LEFTOVERS_NOTICE,
             "whether kube-proxy left chains in iptables-legacy for %s is not known: there is no program %s "
             "here",
             family, program);
@@ -258,9 +274,9 @@ static void remove_ipvs(struct leftovers *leftovers)
     bool was_there;
     struct err err;
     if (netlink_remove_ipvs(&was_there, &err) < 0)
-        SAY(leftovers, true, "%s", err.text);
+        SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
     else if (was_there)
-        SAY(leftovers, false,
+        SAY(leftovers, LEFTOVERS_REMOVED,
             "kube-proxy's virtual services of ipvs and its interface kube-ipvs0 are removed");
     next_step(leftovers);
 }
@@ -299,11 +315,11 @@ static void remove_sets(struct leftovers *leftovers)
         int code = netlink_remove_ipset(name, &was_there, &err);
         is_busy |= code == -EBUSY;
         if (code < 0 && (code != -EBUSY || is_last))
-            SAY(leftovers, true, "%s", err.text);
+            SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
         count += was_there;
     }
     if (count)
-        SAY(leftovers, false, "%u of kube-proxy's ipsets are removed", count);
+        SAY(leftovers, LEFTOVERS_REMOVED, "%u of kube-proxy's ipsets are removed", count);
     if (is_busy && !is_last)
         run_step(leftovers, SETS_AGAIN_MS);
     else

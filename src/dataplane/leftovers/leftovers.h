@@ -2,7 +2,6 @@
 #pragma once
 #include "base/err.h"
 
-#include <stdbool.h>
 #include <uv.h>
 
 /* Removes what kube-proxy, in any of its modes, left in this network namespace: its nftables tables; its
@@ -19,10 +18,15 @@
 
 struct leftovers;
 
+enum leftovers_report {
+    LEFTOVERS_REMOVED,
+    LEFTOVERS_NOTICE, /* no fault, but an operator should know */
+    LEFTOVERS_FAILED,
+};
+
 struct leftovers_options {
     unsigned program_ms; /* how long each program may take */
-    /* Something was removed (is_failure false), or could not be. */
-    void (*report)(void *context, bool is_failure, const char *sentence);
+    void (*report)(void *context, enum leftovers_report kind, const char *sentence);
     /* The end, from the loop: how many failures there were. The struct leftovers is gone behind it. */
     void (*done)(void *context, unsigned failures);
     void *context;
