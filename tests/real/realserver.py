@@ -11,6 +11,17 @@ PORT, ETCD_PORT = 16443, 12379
 TOKEN, PROXY_TOKEN = "differential", "proxy"
 READY_S = 60
 
+# What accounts of the cluster ask for is written down, with what became of it.
+AUDIT_POLICY = """
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+- level: None
+"""
+
 
 def missing():
     """Why there is no real server here, or None."""
@@ -24,12 +35,14 @@ def missing():
 
 
 class RealServer:
-    """RBAC decides who may do what: the admin everything, system:kube-proxy what a real cluster grants it."""
+    """RBAC decides who may do what: the admin everything, PROXY_TOKEN what kube-proxy may in every cluster, others what
+    was granted to them (rbac.py). `flags` are further ones of kube-apiserver."""
 
-    def __init__(self, directory, namespace, address="127.0.0.1"):
+    def __init__(self, directory, namespace, address="127.0.0.1", flags=()):
         self.directory = pathlib.Path(directory)
         self.namespace = namespace
         self.address = address
+        self.flags = flags
         self.assets = os.environ["KUBEBUILDER_ASSETS"]
         self.children = []
         self.kubeconfig = self.directory / "kubeconfig"
@@ -45,6 +58,7 @@ class RealServer:
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
         subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-out", public], check=True, capture_output=True)
         tokens.write_text(f'{TOKEN},admin,admin,"system:masters"\n{PROXY_TOKEN},system:kube-proxy,proxy\n')
+        (self.directory / "audit-policy.yaml").write_text(AUDIT_POLICY)
         etcd, peer = f"http://127.0.0.1:{ETCD_PORT}", f"http://127.0.0.1:{ETCD_PORT + 1}"
         self._start("etcd.log", f"{self.assets}/etcd", "--name=one", f"--data-dir={self.directory}/etcd",
                     "--unsafe-no-fsync", f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}",
@@ -55,7 +69,9 @@ class RealServer:
                     "--anonymous-auth=false", f"--token-auth-file={tokens}", f"--cert-dir={self.directory}/certificates",
                     "--service-account-issuer=https://kubernetes.default.svc",
                     f"--service-account-key-file={public}", f"--service-account-signing-key-file={key}",
-                    "--disable-admission-plugins=ServiceAccount")
+                    "--disable-admission-plugins=ServiceAccount", "--allow-privileged",
+                    f"--audit-policy-file={self.directory}/audit-policy.yaml",
+                    f"--audit-log-path={self.directory}/audit.log", *self.flags)
         self.kubeconfig.write_text(json.dumps({
             "clusters": [{"name": "real", "cluster": {"server": f"https://{self.address}:{PORT}",
                                                       "insecure-skip-tls-verify": True}}],
@@ -71,6 +87,11 @@ class RealServer:
                                                       "certificate-authority-data": authority}}],
             "users": [{"name": "user", "user": {"token": token}}],
             "contexts": [{"name": "real", "context": {"cluster": "real", "user": "user"}}]})
+
+    def audited(self):
+        """What accounts of the cluster asked for so far: events of the API group audit.k8s.io."""
+        log = self.directory / "audit.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def wait_ready(self, server):
         """`server` is a differential.Server on it."""

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""fairlead proxy fed by a real kube-apiserver, as system:kube-proxy with the rights of system:node-proxier: the tests
-that tests/proxy has for the embedded one."""
+"""fairlead proxy fed by a real kube-apiserver, as the account of dist/kubernetes/rbac.yaml with the rights that it has
+there: the tests that tests/proxy has for the embedded one."""
 import differential
 import embedded
 import fed
 import lab as labs
 import probe
 import pytest
+import rbac
 import realserver
 import walk
 from rest import Rest
@@ -46,8 +47,13 @@ def new_rest(real):
 
 
 @pytest.fixture(scope="module")
-def fleet(lab, real):
-    with fed.Fleet(lab, lambda _: real.verified_kubeconfig(realserver.PROXY_TOKEN)) as made:
+def token(new_rest):
+    return rbac.grant(new_rest())
+
+
+@pytest.fixture(scope="module")
+def fleet(lab, real, token):
+    with fed.Fleet(lab, lambda _: real.verified_kubeconfig(token)) as made:
         yield made
         for proxy in made.proxies.values():
             print(f"--- log of {proxy.node}\n{proxy.log()[-1500:]}")
@@ -58,10 +64,11 @@ def prober(lab):
     return probe.Prober(lab)
 
 
-def test_rights_are_those_of_a_proxy(real):
-    mine = Rest(real.namespace, real.verified_kubeconfig(realserver.PROXY_TOKEN))
+def test_rights_are_those_of_a_proxy(real, token):
+    mine = Rest(real.namespace, real.verified_kubeconfig(token))
     assert mine.get("/api/v1/services").status == 200
-    assert mine.get("/api/v1/pods").status == 403
+    for path in ("/api/v1/pods", "/api/v1/secrets", "/api/v1/namespaces/kube-system/configmaps", "/api/v1/nodes/n1"):
+        assert mine.get(path).status == 403, path
     assert mine.ask("DELETE", "/api/v1/nodes/n1").status == 403
 
 
@@ -79,3 +86,10 @@ def test_events(lab, new_rest, fleet):
 
 def test_thousand_changes(lab, prober, new_rest, fleet):
     walk.burst(lab, prober, [new_rest() for _ in range(4)], fleet)
+
+
+def test_nothing_was_denied(real, fleet):
+    """Nor would more rights than these be asked for in a day of work."""
+    mine = [event for event in real.audited() if event.get("userAgent", "").startswith("fairlead/")]
+    assert mine and not rbac.denied(mine)
+    assert rbac.used(mine) <= rbac.granted()
