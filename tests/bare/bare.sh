@@ -20,50 +20,6 @@ Exit status: the door's own.
 EOF
 }
 
-# Inside the new mount and process namespaces: makes $tree the root, with kernel file systems of its own, and runs "$@".
-enter() {
-    mount --make-rprivate /
-    mount --bind "$tree" "$tree"
-    cd "$tree"
-    mount -t proc proc proc
-    mount -t sysfs sysfs sys
-    mount -t tmpfs -o mode=755 tmpfs run
-    mount -t tmpfs -o mode=1777 tmpfs tmp
-    mount -t tmpfs -o mode=755 tmpfs dev
-    while read -r name major minor; do
-        mknod -m 666 "dev/$name" c "$major" "$minor"
-    done <<'EOF'
-null 1 3
-zero 1 5
-full 1 7
-random 1 8
-urandom 1 9
-tty 5 0
-EOF
-    mkdir dev/pts dev/shm run/lock
-    mount -t devpts -o newinstance,ptmxmode=666,mode=620 devpts dev/pts
-    mount -t tmpfs -o mode=1777 tmpfs dev/shm
-    ln -s pts/ptmx dev/ptmx
-    ln -s /proc/self/fd dev/fd
-    ln -s /proc/self/fd/0 dev/stdin
-    ln -s /proc/self/fd/1 dev/stdout
-    ln -s /proc/self/fd/2 dev/stderr
-    # pivot_root, not chroot: / is then a mount point, as `ip netns exec` needs, and nothing of the machine stays in sight.
-    pivot_root . mnt
-    umount -l /mnt
-    cd /root/fairlead
-    # This shell stays, as process 1: it reaps what others leave, and its end is everybody's.
-    status=0
-    env -i HOME=/root TERM="${TERM:-dumb}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" || status=$?
-    exit "$status"
-}
-
-if [ "${1:-}" = --inside ]; then
-    tree=$2
-    shift 2
-    enter "$@"
-fi
-
 worktree=
 case ${1:-} in
 --worktree)
@@ -101,13 +57,7 @@ mkdir -p "$cache"
 base=$cache/$release.tar
 if [ ! -f "$base" ]; then
     echo "== making a bare $release"
-    debootstrap --variant=minbase "$release" "$work/new" "${BARE_MIRROR:-http://deb.debian.org/debian}" >"$work/log" 2>&1 || {
-        tail -n 20 "$work/log" >&2
-        exit 1
-    }
-    tar -C "$work/new" --one-file-system -cf "$base.$$" .
-    mv "$base.$$" "$base"
-    rm -rf --one-file-system "$work/new"
+    "$here/tree.sh" base "$release" "$base"
 fi
 
 tree=$work/tree
@@ -128,6 +78,6 @@ chown -R 0:0 "$copy"
 
 echo "== $release: $*"
 status=0
-unshare --mount --pid --ipc --uts --fork --kill-child "$here/bare.sh" --inside "$tree" "$@" </dev/null || status=$?
+unshare --mount --pid --ipc --uts --fork --kill-child "$here/tree.sh" enter "$tree" /root/fairlead "$@" </dev/null || status=$?
 echo "== $release: $* ended with status $status"
 exit "$status"
