@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Short words for daily work; Meson does the building, ./run and ./check install what is needed.
-.PHONY: all check quick bless bench fuzz format clean
+.PHONY: all check quick bless bench fuzz format deb clean
 
 all: build/build.ninja
 	ninja -C build
@@ -36,8 +36,12 @@ build-fuzz/build.ninja:
 	CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
 	    -Dc_args=-fsanitize=fuzzer-no-link
 
+# A Debian package for this machine's release: build-deb/fairlead_VERSION_ARCHITECTURE.deb
+deb:
+	dist/deb.sh
+
 format:
 	find src tests bench bpf -name '*.[ch]' 2>/dev/null | xargs clang-format -i
 
 clean:
-	rm -rf build build-check build-fuzz
+	rm -rf build build-check build-deb build-fuzz
