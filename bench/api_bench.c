@@ -18,7 +18,8 @@ static const struct command {
 } commands[] = {{"start", api_start, true},
                 {"load", api_load, false},
                 {"watch", api_watch, false},
-                {"list", api_list, false}};
+                {"list", api_list, false},
+                {"send", api_send, false}};
 
 static const struct field {
     const char *name;
@@ -92,9 +93,10 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             command = &commands[i];
     if (!command || options_parse(argc - 1, argv + 1, &bench) < 0) {
-        fprintf(stderr,
-                "usage: bench-api start|load|watch|list --address IP:PORT --authority PEM --certificate PEM "
-                "--key PEM [--OPTION VALUE]... [COMMAND...]\n");
+        fprintf(
+            stderr,
+            "usage: bench-api start|load|watch|list|send --address IP:PORT --authority PEM --certificate PEM "
+            "--key PEM [--OPTION VALUE]... [COMMAND...]\n");
         return 2;
     }
     if (run(command, &bench, &err) < 0) {

@@ -8,7 +8,7 @@
 struct api_bench {
     struct api_server server;
     const char *log, *ready;   /* start: its output; the path that answers 200 once it is ready */
-    const char *path, *accept; /* list */
+    const char *path, *accept; /* list; of send the path is that of its file */
     const char *address, *authority, *certificate, *key;
     unsigned services, connections, watchers, writes, space_ms, times, timeout_s, limit;
     char **command; /* start */
@@ -24,6 +24,9 @@ int api_load(const struct api_bench *bench, struct err *err);
 int api_watch(const struct api_bench *bench, struct err *err);
 /* Lists a path so many times, each on its own connection; with a limit in pages of one. */
 int api_list(const struct api_bench *bench, struct err *err);
+/* Sends the requests of a file, METHOD PATH BODY a line, over parallel connections: line N goes over
+ * connection N modulo their number. */
+int api_send(const struct api_bench *bench, struct err *err);
 
 /* Times of many samples, in nanoseconds; add in one thread. */
 struct series {

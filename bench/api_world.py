@@ -18,9 +18,11 @@ from pathlib import Path
 from harness import Fault
 from harness.world import run
 
-ADDRESS = "127.0.0.1:6443"
+LOOPBACK = "127.0.0.1"
+PORT = 6443
 ETCD_PORT = 2379
 SERVICE_RANGE = "10.96.0.0/12"
+NODES = "nodes"  # the bridge of those who are attached
 KEY_WORDS = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 FILES = {"authority": "certificate-authority-data", "certificate": "client-certificate-data",
          "key": "client-key-data"}
@@ -41,9 +43,11 @@ class ApiWorld:
     programs = False   # writes rules into the kernel
     ready = "/api/v1/namespaces/default/services/kubernetes"
 
-    def __init__(self, program, realtime, work):
+    def __init__(self, program, realtime, work, host=LOOPBACK, service_range=SERVICE_RANGE):
+        """host: the address it serves at, in a /24 of those who are attached unless it is the loopback."""
         ApiWorld.made += 1
         self.program, self.realtime = program, realtime
+        self.host, self.address, self.service_range = host, f"{host}:{PORT}", service_range
         self.ns = f"fla{os.getpid()}w{ApiWorld.made}"
         self.folder = Path(work) / self.ns
         self.data = self.folder / "data"
@@ -55,7 +59,20 @@ class ApiWorld:
         self.folder.mkdir(parents=True)
         run("ip", "netns", "add", self.ns)
         run("ip", "-n", self.ns, "link", "set", "lo", "up")
+        if self.host != LOOPBACK:
+            for words in (f"add {NODES} type bridge", f"set {NODES} up"):
+                run("ip", "-n", self.ns, "link", *words.split())
+            run("ip", "-n", self.ns, "addr", "add", f"{self.host}/24", "dev", NODES)
         return self
+
+    def attach(self, ns, address):
+        """Gives another namespace a way to the server. It goes with that namespace."""
+        port = "port-" + address.rsplit(".", 1)[1]
+        run("ip", "link", "add", "to-api", "netns", ns, "type", "veth", "peer", "name", port, "netns",
+            self.ns)
+        run("ip", "-n", self.ns, "link", "set", port, "master", NODES, "up")
+        run("ip", "-n", ns, "addr", "add", f"{address}/24", "dev", "to-api")
+        run("ip", "-n", ns, "link", "set", "to-api", "up")
 
     def __exit__(self, *_):
         self.kill()
@@ -76,6 +93,10 @@ class ApiWorld:
     def file_bytes(self):
         raise NotImplementedError
 
+    def proxy_kubeconfig(self):
+        """A file that lets the proxy of node n1 in, with the rights of one and nothing more."""
+        raise NotImplementedError
+
     # What does not.
 
     def ahead(self):
@@ -88,10 +109,15 @@ class ApiWorld:
         for pid in self.pids() if self.realtime else []:
             priority_set(pid, wanted)
 
-    def bench(self, command, *words, **options):
-        line = ["ip", "netns", "exec", self.ns, self.program, command, "--address", ADDRESS]
+    def identity(self):
+        """The server and the administrator, in words of the measuring programs."""
+        words = ["--address", self.address]
         for name in FILES:
-            line += [f"--{name}", self.folder / f"{name}.pem"]
+            words += [f"--{name}", self.folder / f"{name}.pem"]
+        return words
+
+    def bench(self, command, *words, **options):
+        line = ["ip", "netns", "exec", self.ns, self.program, command] + self.identity()
         for name, value in options.items():
             line += [f"--{name}", value]
         return [str(word) for word in line + list(words)]
@@ -150,8 +176,8 @@ class Embedded(ApiWorld):
     name = "fairlead"
     programs = True
 
-    def __init__(self, tools, work):
-        super().__init__(tools.helper("api"), tools.realtime, work)
+    def __init__(self, tools, work, **place):
+        super().__init__(tools.helper("api"), tools.realtime, work, **place)
         self.daemon = tools.daemon
 
     def prepare(self):
@@ -175,10 +201,16 @@ class Embedded(ApiWorld):
             (self.folder / f"{name}.pem").write_bytes(base64.b64decode(found[1]))
 
     def command(self):
-        return [self.daemon, "standalone", "--api", ADDRESS, "--data-dir", self.data,
+        return [self.daemon, "standalone", "--api", self.address, "--data-dir", self.data,
                 "--hostname-override", "n1", "--cluster-cidr", "10.128.0.0/9",
-                "--service-cluster-ip-range", SERVICE_RANGE,
+                "--service-cluster-ip-range", self.service_range,
                 "--control-socket", self.folder / "control"]
+
+    def proxy_kubeconfig(self):
+        path = self.folder / "proxy.kubeconfig"
+        path.write_text(run(self.daemon, "kubeconfig", "--node", "n1", "--server", f"https://{self.address}",
+                            "--data-dir", self.data).stdout)
+        return path
 
     def file_bytes(self):
         return sum(path.stat().st_size for path in self.data.glob("registry.db*"))
@@ -188,8 +220,8 @@ class Peer(ApiWorld):
     """Its flags leave out what cannot be without controllers; the rest is as upstream has it."""
     name = "kube-apiserver"
 
-    def __init__(self, tools, work, assets):
-        super().__init__(tools.helper("api"), tools.realtime, work)
+    def __init__(self, tools, work, assets, **place):
+        super().__init__(tools.helper("api"), tools.realtime, work, **place)
         self.assets = Path(assets)
         self.etcd = None
         for name in ("etcd", "kube-apiserver"):
@@ -220,9 +252,10 @@ class Peer(ApiWorld):
     def _make_certificates(self):
         run("openssl", "req", "-x509", *KEY_WORDS, "-keyout", self.folder / "ca.key", "-out",
             self.folder / "authority.pem", "-days", "30", "-subj", "/CN=bench")
-        self._sign("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        self._sign("server", "/CN=kube-apiserver", f"subjectAltName=IP:{self.host},IP:127.0.0.1,DNS:localhost",
                    "extendedKeyUsage=serverAuth")
         self._sign("client", "/O=system:masters/CN=bench", "extendedKeyUsage=clientAuth")
+        self._sign("proxy", "/CN=system:kube-proxy", "extendedKeyUsage=clientAuth")
         shutil.copy(self.folder / "client.key", self.folder / "key.pem")
         shutil.copy(self.folder / "client.crt", self.folder / "certificate.pem")
         run("openssl", "genrsa", "-out", self.folder / "accounts.key", "2048")
@@ -251,8 +284,8 @@ class Peer(ApiWorld):
 
     def command(self):
         return [self.assets / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{ETCD_PORT}",
-                "--bind-address=127.0.0.1", f"--secure-port={ADDRESS.split(':')[1]}",
-                "--advertise-address=192.0.2.1", f"--service-cluster-ip-range={SERVICE_RANGE}",
+                f"--bind-address={self.host}", f"--secure-port={PORT}",
+                "--advertise-address=192.0.2.1", f"--service-cluster-ip-range={self.service_range}",
                 "--authorization-mode=RBAC", "--anonymous-auth=false",
                 f"--client-ca-file={self.folder}/authority.pem", f"--tls-cert-file={self.folder}/server.crt",
                 f"--tls-private-key-file={self.folder}/server.key",
@@ -261,6 +294,18 @@ class Peer(ApiWorld):
                 f"--service-account-signing-key-file={self.folder}/accounts.key",
                 "--disable-admission-plugins=ServiceAccount", "--profiling=false",
                 f"--cert-dir={self.folder}"]
+
+    def proxy_kubeconfig(self):
+        path = self.folder / "proxy.kubeconfig"
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "proxy"}}],
+            "clusters": [{"name": "bench", "cluster": {
+                "server": f"https://{self.address}",
+                "certificate-authority": str(self.folder / "authority.pem")}}],
+            "users": [{"name": "proxy", "user": {"client-certificate": str(self.folder / "proxy.crt"),
+                                                 "client-key": str(self.folder / "proxy.key")}}]}))
+        return path
 
     def stop(self, limit_s=90):
         result = super().stop(limit_s)

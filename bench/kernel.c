@@ -148,6 +148,8 @@ static int poll_wait(struct watch *watch, uint32_t last, int64_t deadline_ns, ui
         }
         if (now > deadline_ns)
             return -ETIMEDOUT;
+        if (watch->pause_us)
+            usleep(watch->pause_us);
     }
 }
 

@@ -18,6 +18,7 @@ enum watch_mode { WATCH_POLL, WATCH_EVENT };
 
 struct watch {
     enum watch_mode mode;
+    unsigned pause_us; /* between two polls; 0: none, and a CPU of its own */
     struct mnl_socket *query, *events;
 };
 

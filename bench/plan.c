@@ -34,7 +34,8 @@ static int addresses_parse(char *value, struct arena *arena, struct plan_step *s
 static int word_apply(const char *key, char *value, struct arena *arena, struct plan_step *step,
                       struct err *err)
 {
-    static const char *const ops[] = {"check", "rename", "unlink"}, *const spreads[] = {"any", "one", "many"};
+    static const char *const ops[] = {"check", "rename", "unlink", "put", "await"}, *const spreads[] = {
+                                                                                        "any", "one", "many"};
     int found = 0;
 
     if (text_equal(key, "kind"))
@@ -78,8 +79,9 @@ int plan_step_parse(char *line, struct arena *arena, struct plan_step *ret_step,
     }
     if (!step.kind || !step.at.sin_port)
         return err_set(err, EINVAL, "a step needs kind= and at=");
-    if ((step.op == PLAN_RENAME && (!step.from || !step.to)) || (step.op == PLAN_UNLINK && !step.to))
-        return err_set(err, EINVAL, "rename needs from= and to=, unlink needs to=");
+    bool has_from = step.op == PLAN_RENAME || step.op == PLAN_PUT;
+    if ((has_from && !step.from) || (step.op != PLAN_CHECK && step.op != PLAN_AWAIT && !step.to))
+        return err_set(err, EINVAL, "rename and put need from= and to=, unlink needs to=");
     *ret_step = step;
     return 0;
 }

@@ -7,12 +7,13 @@
 #include <stddef.h>
 
 /* A plan is a text file of one change a line, words of the form key=value:
- *   kind=NAME op=rename|unlink|check [from=PATH] [to=PATH] at=ADDRESS:PORT [allowed=A,B,...] [must=A]
- *   [probes=N] [spread=any|one|many]
- * "rename" moves from over to, "unlink" removes to, "check" changes nothing. Afterwards every connection to
- * `at` must be answered by one of allowed (by nobody when there is none), must has to answer in the end, and
- * with spread "one" all connections meet the same endpoint, with "many" two or more. Paths hold no blanks. */
-enum plan_op { PLAN_CHECK, PLAN_RENAME, PLAN_UNLINK };
+ *   kind=NAME op=rename|unlink|put|check|await [from=PATH] [to=PATH] at=ADDRESS:PORT [allowed=A,B,...]
+ * [must=A] [probes=N] [spread=any|one|many] "rename" moves from over to, "unlink" removes to, "put" sends
+ * what is in from to the path to of an API server, "check" changes nothing, and "await" waits for what
+ * somebody else changes. Afterwards every connection to `at` must be answered by one of allowed (by nobody
+ * when there is none), must has to answer in the end, and with spread "one" all connections meet the same
+ * endpoint, with "many" two or more. Paths hold no blanks. */
+enum plan_op { PLAN_CHECK, PLAN_RENAME, PLAN_UNLINK, PLAN_PUT, PLAN_AWAIT };
 enum plan_spread { PLAN_ANY, PLAN_ONE, PLAN_MANY };
 
 struct plan_step {

@@ -57,6 +57,8 @@ static void test_refused(void **state)
         "kind=x at=1.2.3.4:80 op=delete",
         "kind=x at=1.2.3.4:80 op=rename to=/a",
         "kind=x at=1.2.3.4:80 op=unlink",
+        "kind=x at=1.2.3.4:80 op=put to=/a",
+        "kind=x at=1.2.3.4:80 op=put from=/a",
         "kind=x at=1.2.3.4:80 allowed=1.2.3",
         "kind=x at=1.2.3.4:80 must=none",
         "kind=x at=1.2.3.4:80 colour=red",

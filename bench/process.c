@@ -19,6 +19,24 @@ int64_t process_cpu_ns(pid_t pid)
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
+int64_t process_children_cpu_ns(pid_t pid)
+{
+    char path[64], line[1024] = "";
+    long long user = 0, system = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    /* proc(5): the name may hold anything; the sums are fields 16 and 17. */
+    if (fgets(line, sizeof(line), file) && strrchr(line, ')'))
+        sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld",
+               &user, &system);
+    fclose(file);
+    return (user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
 long process_memory_kib(pid_t pid, const char *field)
 {
     char path[64], line[256];

@@ -9,6 +9,10 @@
  */
 int64_t process_cpu_ns(pid_t pid);
 
+/* What its children have used that it has waited for, and theirs, in nanoseconds but counted in ticks of 10
+ * ms. 0 when it is gone, or has none. */
+int64_t process_children_cpu_ns(pid_t pid);
+
 /* A line of /proc/PID/status in KiB, as "VmHWM" or "VmRSS"; -1 when it is gone. */
 long process_memory_kib(pid_t pid, const char *field);
 

@@ -7,6 +7,7 @@
     bench/run.py --kinds replace,policy      these changes only
     bench/run.py --measures connections      one measure only
     bench/run.py --measures api              the embedded API server (and kube-apiserver: KUBEBUILDER_ASSETS)
+    bench/run.py --measures proxy            fairlead proxy at an API server (and kube-proxy: KUBE_PROXY_BIN)
 
 Prints a table and writes bench/results/NAME.json. The exit status is 1 when the daemon failed to do what
 was measured; a target that is missed is only said.
@@ -27,12 +28,14 @@ sys.dont_write_bytecode = True  # nothing but results is left in the source tree
 
 import api_measure  # noqa: E402
 import api_report  # noqa: E402
+import proxy_measure  # noqa: E402
+import proxy_report  # noqa: E402
 from harness import Fault, measure, report  # noqa: E402
 from harness.cluster import GROUPS  # noqa: E402
 from harness.world import Tools  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-MEASURES = ["start", "idle", "changes", "restart", "connections", "size", "api"]
+MEASURES = ["start", "idle", "changes", "restart", "connections", "size", "api", "proxy"]
 
 
 def options_parse():
@@ -75,6 +78,18 @@ def options_parse():
     parser.add_argument("--api-lists", type=int, default=5, help="warm lists of each kind")
     parser.add_argument("--api-connections", type=int, default=8, help="connections that create in parallel")
     parser.add_argument("--api-work", default="/var/tmp", help="where the servers' data lies: on a disk")
+    parser.add_argument("--proxy-sizes", type=numbers, default=[10000],
+                        help="numbers of services, each with ten endpoints, for the proxies")
+    parser.add_argument("--proxy-groups", type=words([group for group in GROUPS if group != "add-remove"]),
+                        default=["replace", "replace-all", "resize", "policy", "external"],
+                        help="kinds of change made at the API server")
+    parser.add_argument("--proxy-rounds", type=int, help="in which the proxies take turns (3)")
+    parser.add_argument("--proxy-samples", type=int, help="changes of each kind in each round, fairlead (60)")
+    parser.add_argument("--proxy-peer-samples", type=int, default=2, help="and kube-proxy")
+    parser.add_argument("--proxy-burst", type=int, default=1000, help="changes at once; 0: none")
+    parser.add_argument("--proxy-idle-s", type=int, default=5, help="length of the idle measure; 0: none")
+    parser.add_argument("--proxy-pause-us", type=int, default=50,
+                        help="between two looks for a commit: the API server needs the other CPU")
     parser.add_argument("--quick", action="store_true", help="fewer samples, shorter rounds")
     parser.add_argument("--build", type=Path, default=HERE.parent / "build", help="the build folder")
     parser.add_argument("--daemon", type=Path, help="the program (BUILD/fairlead)")
@@ -85,7 +100,7 @@ def options_parse():
     options = parser.parse_args()
     for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 25, 8),
                              ("round_ms", 250, 150), ("idle_s", 30, 5), ("api_writes", 1000, 200),
-                             ("api_idle_s", 10, 5)]:
+                             ("api_idle_s", 10, 5), ("proxy_rounds", 3, 1), ("proxy_samples", 60, 20)]:
         if getattr(options, key) is None:
             setattr(options, key, quick if options.quick else full)
     return options
@@ -149,11 +164,9 @@ def measure_all(options, tools, work, result):
     if "api" in options.measures:
         with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.api_work) as disk:
             api_measure.measure_all(tools, disk, options, result, attempt, say)
-    # The place of the peer: with KUBE_PROXY_BIN (and a kube-apiserver in KUBEBUILDER_ASSETS) the same sizes,
-    # plans and targets would run against kube-proxy in a World of its own, alive at the same time, its rounds
-    # interleaved.
-    if os.environ.get("KUBE_PROXY_BIN"):
-        say("KUBE_PROXY_BIN is set, but the side by side with kube-proxy is not written yet")
+    if "proxy" in options.measures:
+        with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.api_work) as disk:
+            proxy_measure.measure_all(tools, work, disk, options, result, attempt, say)
 
 
 def main():
@@ -170,7 +183,7 @@ def main():
         sys.exit(f"bench: {fault}")
     with wait_alone(), tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
         measure_all(options, tools, work, result)
-    result["rows"] = list(report.rows(result)) + list(api_report.rows(result))
+    result["rows"] = [*report.rows(result), *api_report.rows(result), *proxy_report.rows(result)]
     path = HERE / "results" / f"{options.name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

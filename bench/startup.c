@@ -150,12 +150,12 @@ static void start_print(const struct start *start)
 {
     printf("{\"pid\": %d, \"first_commit_ns\": %lld, \"last_commit_ns\": %lld, \"commits\": %u, "
            "\"first_connection_ns\": %lld, \"attempts\": %u, \"lost\": %u, \"elsewhere\": %u, "
-           "\"cpu_ns\": %lld, \"peak_kib\": %ld, \"resident_kib\": %ld}\n",
+           "\"cpu_ns\": %lld, \"children_cpu_ns\": %lld, \"peak_kib\": %ld, \"resident_kib\": %ld}\n",
            (int)start->pid, (long long)(start->commits ? start->first_commit_ns - start->begin_ns : -1),
            (long long)(start->commits ? start->last_commit_ns - start->begin_ns : -1), start->commits,
            (long long)(start->answered_ns - start->begin_ns), start->attempts, start->lost, start->elsewhere,
-           (long long)process_cpu_ns(start->pid), process_memory_kib(start->pid, "VmHWM"),
-           process_memory_kib(start->pid, "VmRSS"));
+           (long long)process_cpu_ns(start->pid), (long long)process_children_cpu_ns(start->pid),
+           process_memory_kib(start->pid, "VmHWM"), process_memory_kib(start->pid, "VmRSS"));
     fflush(stdout);
 }
 

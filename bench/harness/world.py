@@ -25,6 +25,8 @@ SERVICE_CIDR = "172.20.0.0/14"
 NODE_ADDRESS = "192.0.2.1"
 POD_PORT = 8080
 METRICS = "127.0.0.1:10249"
+NODE_FLAGS = ["--hostname-override", "n1", "--cluster-cidr", CLUSTER_CIDR, "--nodeport-addresses",
+              "192.0.2.0/24", "--healthz-bind-address", "127.0.0.1:10256", "--metrics-bind-address", METRICS]
 
 
 class Tools:
@@ -154,17 +156,18 @@ class World:
         if self.pods.stdout.readline() != "ready\n":
             raise Fault("the pods do not start")
 
+    def command(self):
+        """What is measured, as it is started."""
+        return [self.tools.daemon, "standalone", "--manifests", self.manifests, "--proxy-mode", "nftables",
+                "--control-socket", self.socket] + NODE_FLAGS
+
     def start(self, step, timeout_s):
         """Starts the daemon, waits until `step` (a line of a plan) holds. Returns bench-startup's figures."""
         plan = self.folder / "start.plan"
         plan.write_text(step + "\n")
         command = [self.tools.helper("startup"), "--node-ns", self.ns_path("node"), "--client-ns",
-                   self.ns_path("client"), "--log", self.log, "--plan", plan, "--timeout", timeout_s,
-                   self.tools.daemon, "standalone", "--manifests", self.manifests,
-                   "--hostname-override", "n1", "--proxy-mode", "nftables",
-                   "--cluster-cidr", CLUSTER_CIDR, "--nodeport-addresses", "192.0.2.0/24",
-                   "--healthz-bind-address", "127.0.0.1:10256", "--metrics-bind-address", METRICS,
-                   "--control-socket", self.socket]
+                   self.ns_path("client"), "--log", self.log, "--plan", plan, "--timeout",
+                   timeout_s] + self.command()
         self.starter = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, preexec_fn=self.tools.ahead)
         line = self.starter.stdout.readline()
@@ -228,11 +231,11 @@ class World:
                 values[words[0].split("{")[0].rsplit("_", 1)[1]] = float(words[1])
         return (values["count"], values["sum"]) if {"count", "sum"} <= values.keys() else None
 
-    def changes(self, plan, watch, settle_ms, timeout_s=1800):
-        """Carries a plan out; one dict per change."""
+    def changes(self, plan, watch, settle_ms, more=(), timeout_s=1800):
+        """Carries a plan out; one dict per change. more: further words for bench-changes."""
         done = run(self.tools.helper("changes"), "--node-ns", self.ns_path("node"), "--client-ns",
                    self.ns_path("client"), "--pid", self.pid, "--watch", watch, "--settle-ms", settle_ms,
-                   plan, check=False, timeout=timeout_s, preexec_fn=self.tools.ahead)
+                   *more, plan, check=False, timeout=timeout_s, preexec_fn=self.tools.ahead)
         samples = [json.loads(line) for line in done.stdout.splitlines()]
         if done.returncode != 0:
             raise Fault(f"{done.stderr.strip()}\n{self.log_tail()}")

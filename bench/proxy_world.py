@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN in two of its modes. Each
+start is on a node of its own, with namespaces that nothing was programmed in before."""
+import json
+import os
+import shutil
+
+
+from harness import Fault
+from harness.cluster import GROUPS, Cluster, Plan
+from harness.world import NODE_ADDRESS, NODE_FLAGS, SERVICE_CIDR, World
+
+API_HOST = "198.51.100.1"
+NODE_HOSTS = "198.51.100."
+# Without them kube-proxy wants to set the host's own table of connections.
+CONNTRACK_FLAGS = [f"--conntrack-{name}=0" for name in ("max-per-core", "min", "tcp-timeout-established",
+                                                        "tcp-timeout-close-wait")]
+SERVICES = "/api/v1/namespaces/default/services"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+COLLECTIONS = {"Service": SERVICES, "EndpointSlice": SLICES, "Node": "/api/v1/nodes"}
+NODE = {"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "n1",
+                                              "topology.kubernetes.io/zone": "zone-0"}},
+        "spec": {"podCIDR": "10.255.0.0/24", "podCIDRs": ["10.255.0.0/24"]},
+        "status": {"addresses": [{"type": "InternalIP", "address": NODE_ADDRESS},
+                                 {"type": "Hostname", "address": "n1"}]}}
+
+
+
+def path_of(one, with_name=True):
+    return COLLECTIONS[one["kind"]] + (f"/{one['metadata']['name']}" if with_name else "")
+
+
+class ProxyCluster(Cluster):
+    """With all that the EndpointSlice controller says of an endpoint: it is read, and left aside."""
+
+    def __init__(self, size, victims, doors=0):
+        super().__init__(size, "json", victims=victims, doors=doors)
+
+    @property
+    def services(self):
+        return self.bulk + self.victims + self.doors
+
+    @staticmethod
+    def slice_of(service):
+        found = service.slice()
+        found["metadata"]["labels"] |= {"endpointslice.kubernetes.io/managed-by": "bench", "app": service.name}
+        for one in found["endpoints"]:
+            number = int.from_bytes(bytes(int(byte) for byte in one["addresses"][0].split(".")), "big")
+            one["conditions"] = {"ready": True, "serving": True, "terminating": False}
+            one["zone"] = f"zone-{number % 3}"
+            one["targetRef"] = {"kind": "Pod", "namespace": "default",
+                                "name": f"{service.name}-5d4f8c7b9-x{number & 0xffff:05d}",
+                                "uid": f"00000000-0000-4000-8000-{number:012x}"}
+        return found
+
+    def everything(self):
+        yield NODE
+        for service in self.services:
+            yield service.service()
+        for service in self.services:
+            yield self.slice_of(service)
+
+
+def write_requests(path, method, objects):
+    """A file for bench-api send. Returns how many requests and bytes of bodies."""
+    count = total = 0
+    with open(path, "w") as out:
+        for one in objects:
+            body = json.dumps(one, separators=(",", ":"))
+            out.write(f"{method} {path_of(one, with_name=method == 'PUT')} {body}\n")
+            count, total = count + 1, total + len(body)
+    return count, total
+
+
+class ApiPlan(Plan):
+    """Its changes are PUTs; the bodies lie in files."""
+
+    def change(self, service, kind, objects, name, **words):
+        one = objects[0]
+        if one["kind"] == "EndpointSlice":
+            one = self.cluster.slice_of(service)
+        staged = self.world.stage / f"{len(self.steps):06d}.json"
+        staged.write_text(json.dumps(one, separators=(",", ":")))
+        self.steps.append(service.step(kind, "put", **{"from": staged, "to": path_of(one)}, **words))
+
+
+def plan_changes(cluster, world, groups, samples):
+    """`samples` changes of each kind, or one more, the kinds in turns and each with services of its own. A service
+    is changed twice in a row, so that what was toggled is as before."""
+    plan = ApiPlan(cluster, world)
+    share = len(cluster.victims) // len(groups)
+    for turn in range(max(len(GROUPS[group][1]) for group in groups) * (samples + 1) // 2 * 2):
+        for number, group in enumerate(groups):
+            function, kinds = GROUPS[group]
+            own = cluster.doors if group == "external" else cluster.victims[number * share:][:share]
+            if turn < len(kinds) * (samples + 1) // 2 * 2:
+                function(plan, own[turn // 2 % len(own)], turn)
+    return plan.write("changes")
+
+
+class Contender(World):
+    """A node and the proxy on it. `api` is the ApiWorld that feeds it."""
+
+    proxy = ""      # its name in the results
+    settle_ms = 40  # quiet time after a change
+    limit_ms = 5000
+
+    def __init__(self, tools, work, api):
+        super().__init__(tools, work)
+        self.api = api
+
+    def _lay(self):
+        super()._lay()
+        self.api.attach(self.ns("node"), NODE_HOSTS + str(2 + World.made % 250))
+
+    def make_changes(self, plan, pause_us, timeout_s=1800):
+        words = ["--api-ns", f"/run/netns/{self.api.ns}", "--limit-ms", self.limit_ms, "--pause-us", pause_us]
+        return self.changes(plan, "poll", self.settle_ms, words + self.api.identity(), timeout_s)
+
+
+class Fairlead(Contender):
+    proxy = "fairlead"
+
+    def command(self):
+        return [self.tools.daemon, "proxy", "--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
+                "nftables", "--control-socket", self.socket] + NODE_FLAGS + CONNTRACK_FLAGS
+
+
+class KubeProxy(Contender):
+    """It begins at most one sync a second, and rests a second more after each change so that none has to wait
+    for that: what is measured is the sync, not its rate limit."""
+    mode = ""
+    settle_ms = 1100
+    limit_ms = 120000
+
+    def command(self):
+        return [os.environ["KUBE_PROXY_BIN"], "--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
+                self.mode] + NODE_FLAGS + CONNTRACK_FLAGS
+
+    def status(self):
+        return {}
+
+    def stop(self, limit_s=30):
+        """SIGTERM simply ends it."""
+        self.kill()
+        return {}
+
+
+class KubeProxyNftables(KubeProxy):
+    mode = "nftables"
+    proxy = "kube-proxy nftables"
+
+
+class KubeProxyIptables(KubeProxy):
+    mode = "iptables"
+    proxy = "kube-proxy iptables"
+
+
+def contenders():
+    """Those who take turns, in this order."""
+    found = [Fairlead]
+    if os.environ.get("KUBE_PROXY_BIN"):
+        if not os.access(os.environ["KUBE_PROXY_BIN"], os.X_OK):
+            raise Fault("KUBE_PROXY_BIN names no program")
+        found.append(KubeProxyNftables)
+        if shutil.which("iptables-restore", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+            found.append(KubeProxyIptables)
+    return found
