@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sys/test_http_client.h"
+#include "sys/write_file.h"
+
+#include <sched.h>
+#include <sys/mount.h>
 
 #define DAY_S 86400
 
@@ -122,6 +126,32 @@ static void verifies(void **state)
     options.is_insecure = true;
     assert_int_equal(http_client_set_options(fixture->client, &options, NULL), 0);
     expect(fixture, "/host", 0, 200, own);
+}
+
+/* The system's authorities are replaced by ours, for this process. */
+static bool has_system_of_ours(void)
+{
+    static const char *const paths[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ours.pem"};
+    bool is_done = unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                   mount("", "/etc/ssl/certs", "tmpfs", 0, NULL) == 0;
+    for (size_t i = 0; is_done && i < ARRAY_LEN(paths); i++)
+        is_done = write_file_whole(paths[i], 0644, test_pki.ca_certificate, strlen(test_pki.ca_certificate),
+                                   NULL) == 0;
+    return is_done;
+}
+
+static void trusts_the_system_only_without_another(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_client_options options = usual();
+    if (!has_system_of_ours())
+        skip();
+    options.ca_pem = NULL;
+    assert_int_equal(http_client_set_options(fixture->client, &options, NULL), 0);
+    expect(fixture, "/host", 0, 200, "127.0.0.1");
+    options.ca_pem = test_pki.admin_certificate;
+    assert_int_equal(http_client_set_options(fixture->client, &options, NULL), 0);
+    expect(fixture, "/host", -EPROTO, 0, "https://127.0.0.1:");
 }
 
 static void takes_rotated_credentials(void **state)
@@ -292,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sends_bodies_and_certificates, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_status, setup, teardown),
         cmocka_unit_test_setup_teardown(verifies, setup, teardown),
+        cmocka_unit_test_setup_teardown(trusts_the_system_only_without_another, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_rotated_credentials, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_once, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(callbacks_start_and_cancel, setup, teardown),

@@ -323,6 +323,11 @@ void http_session_prepare(const struct http_session *session, CURL *easy)
     const struct http_client_options *options = &session->options;
     set_file(easy, CURLOPT_CAINFO, session->ca_fd);
     set_file(easy, CURLOPT_PROXY_CAINFO, session->ca_fd);
+    /* The system's authorities are libcurl's default beside the file, not instead of it. */
+    if (session->ca_fd >= 0) {
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+    }
     set_file(easy, CURLOPT_SSLCERT, session->certificate_fd);
     set_file(easy, CURLOPT_SSLKEY, session->key_fd);
     if (options->is_insecure) {
