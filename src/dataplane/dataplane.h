@@ -3,10 +3,10 @@
 #include "base/text.h"
 #include "forwarding/entry.h"
 
-/* What every dataplane promises. sync and load take effect in one transaction each: all of it or nothing.
- * When one fails, the kernel's state counts as unknown and the caller calls load with everything, later,
- * until it succeeds; packets go on by what was in force. Nothing outside the dataplane's own table is read or
- * written. */
+/* What every dataplane promises. sync and load take effect on packets in one transaction each: all of it or
+ * nothing. When one fails, the kernel's state counts as unknown and the caller calls load with everything,
+ * later, until it succeeds; packets go on by what was in force. Nothing outside the dataplane's own table is
+ * read or written. */
 
 struct dataplane;
 

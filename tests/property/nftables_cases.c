@@ -123,6 +123,58 @@ static void test_more_endpoints_than_slots(void **state)
     snapshot_done(&snapshot);
 }
 
+static void shell(const char *command)
+{
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static bool has_hook(struct run *run)
+{
+    struct snapshot snapshot;
+    struct err err = {0};
+    bool is_found = false;
+    if (snapshot_take(&snapshot, &run->kernel, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (uint32_t i = 0; i < snapshot.tables[family].chain_count; i++)
+            is_found |= snapshot.tables[family].chains[i].hook != HOOK_NONE;
+    snapshot_done(&snapshot);
+    return is_found;
+}
+
+/* The first programming of many comes in pieces. Packets meet none of it before all of it is there, and what
+ * a failure leaves behind is made whole by the next turn. */
+static void test_builds_piecewise(void **state)
+{
+    struct run *run = *state;
+    struct sync_result result;
+    struct err err = {0};
+    for (unsigned i = 0; i < 2200; i++)
+        put_service(run, i, 10, 0);
+    for (unsigned failing = 0; failing < 3; failing++) {
+        run_inject_failure(run, failing);
+        assert_true(sync_turn(&run->sync, &result, &err) < 0);
+        run_forget_failure(run);
+        assert_false(has_hook(run));
+        if (failing > 0)
+            shell("nft list table ip fairlead | grep -q 'elements ='");
+        shell("nft add table ip fairlead; nft delete table ip fairlead; nft add table ip6 fairlead;"
+              "nft delete table ip6 fairlead");
+    }
+    run_inject_failure(run, 2);
+    assert_true(sync_turn(&run->sync, &result, &err) < 0);
+    run_forget_failure(run);
+    assert_int_equal(take_turn(run).dataplane.transactions, 1);
+    check_table(run);
+    assert_true(has_hook(run));
+    shell("nft delete table ip fairlead; nft delete table ip6 fairlead");
+    run->sync.needs_load = true;
+    assert_in_range(take_turn(run).dataplane.transactions, 3, 100);
+    check_table(run);
+    assert_true(has_hook(run));
+}
+
 /* With so many elements a load writes everything anew, and clients stay where they are. */
 static void test_rewrite_keeps_clients(void **state)
 {
@@ -145,12 +197,6 @@ static void test_rewrite_keeps_clients(void **state)
     take_turn(run);
     assert_true(run_count_clients(run, FAMILY_IPV4) < added);
     check_table(run);
-}
-
-static void shell(const char *command)
-{
-    if (system(command) != 0)
-        fail_msg("failed: %s", command);
 }
 
 static void repair(struct run *run)
@@ -399,6 +445,7 @@ int main(void)
         CASE(test_grows_within_its_room),
         CASE(test_grows_beyond_its_room),
         CASE(test_more_endpoints_than_slots),
+        CASE(test_builds_piecewise),
         CASE(test_rewrite_keeps_clients),
         CASE(test_foreign_rule_with_anonymous_set),
         CASE(test_foreign_policy),

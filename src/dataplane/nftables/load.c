@@ -5,16 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Full programming. One of three ways, each a single transaction:
+/* Full programming. One of four ways, each in force by a single transaction:
+ * - build: there is no table of ours; what no packet meets yet is filled piece by piece, and the chains that
+ * packets meet come with the last piece;
  * - compare: chains and sets are as they should be and elements are few; read them all, write the difference;
  * - refill: the same, but there are many; dumping a large set costs the kernel more than exchanging its
  * content;
  * - rewrite: chains or sets are missing, wrong or too small; everything is made anew.
- * The affinity map is kept in all three. See docs/decisions/0003-adoption.md. */
+ * The affinity map is kept in all of them. See docs/decisions/0003-adoption.md. */
 
 #define COMPARE_MAX 20000 /* elements */
 #define ADOPT_MAX 4096    /* elements that nobody needs any more */
 #define SIZE_MIN 1024
+/* Of a table that is being built, in one transaction: half a megabyte. All at once they would be the most
+ * memory that the daemon ever takes, and twice, for the kernel copies the message. */
+#define PIECE_ELEMENTS 8192
 
 /* A wanted element by two hashes. */
 struct fact {
@@ -35,7 +40,10 @@ struct loader {
     struct fact *facts; /* compare: open addressing, a power of two of them */
     size_t fact_mask;
     bool cidrs_in_kernel[FAMILY_COUNT];
-    uint32_t generation; /* the kernel's right after our transaction, if nobody else wrote */
+    uint32_t generation;             /* the kernel's right after our transaction, if nobody else wrote */
+    struct dataplane_result *result; /* build: of the pieces so far, and how the last one went */
+    struct err *err;
+    int code;
 };
 
 typedef void loader_visit_fn(struct loader *loader, const struct element *element);
@@ -241,6 +249,21 @@ static bool clear_table(struct loader *loader, enum family family, const struct 
     return keeps_affinity;
 }
 
+/* Chains that packets meet, or all the others. */
+static void write_fixed_chains(struct loader *loader, enum family family, const struct chain_list *fixed,
+                               bool with_hook)
+{
+    struct batch *batch = &loader->batch;
+    for (unsigned i = 0; i < fixed->count; i++)
+        if ((fixed->list[i].hook != HOOK_NONE) == with_hook)
+            batch_add_chain(batch, family, &fixed->list[i]);
+    for (unsigned i = 0; i < fixed->count; i++)
+        if ((fixed->list[i].hook != HOOK_NONE) == with_hook)
+            batch_add_rules(batch, family, &fixed->list[i]);
+}
+
+/* All but the chains that packets meet. Rules come before elements: the kernel walks through a map that a
+ * rule is bound to. */
 static void write_structure(struct loader *loader, enum family family)
 {
     struct nftables *nftables = loader->nftables;
@@ -254,8 +277,7 @@ static void write_structure(struct loader *loader, enum family family)
         if (set != SET_AFFINITY || !keeps_affinity)
             batch_add_set(batch, family, (enum set_id)set, nftables->size[family][set]);
     }
-    for (unsigned i = 0; i < fixed.count; i++)
-        batch_add_chain(batch, family, &fixed.list[i]);
+    write_fixed_chains(loader, family, &fixed, false);
     for (const struct counted_chain *made = nftables->state.chains; made; made = made->hh.next) {
         if (made->key.family != (uint32_t)family)
             continue;
@@ -263,8 +285,17 @@ static void write_structure(struct loader *loader, enum family family)
         batch_add_chain(batch, family, &chain);
         batch_add_rules(batch, family, &chain);
     }
-    for (unsigned i = 0; i < fixed.count; i++)
-        batch_add_rules(batch, family, &fixed.list[i]);
+}
+
+/* What brings the structure into force. */
+static void write_hooks(struct loader *loader)
+{
+    struct arena *scratch = &loader->nftables->scratch;
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        arena_reset(scratch);
+        struct chain_list fixed = rules_build_fixed((enum family)family, loader->node->view, scratch);
+        write_fixed_chains(loader, (enum family)family, &fixed, true);
+    }
 }
 
 static int write_everything(struct loader *loader, struct dataplane_result *result, struct err *err)
@@ -284,7 +315,49 @@ static int rewrite(struct loader *loader, struct dataplane_result *result, struc
     batch_init(&loader->batch);
     for (int family = 0; family < FAMILY_COUNT; family++)
         write_structure(loader, (enum family)family);
+    write_hooks(loader);
     return write_everything(loader, result, err);
+}
+
+static int commit_piece(struct loader *loader)
+{
+    int code = nftables_commit(loader->nftables, &loader->batch, 0, loader->entries, loader->entry_count,
+                               loader->result, loader->err);
+    batch_done(&loader->batch);
+    batch_init(&loader->batch);
+    return code;
+}
+
+static void write_piecewise(struct loader *loader, const struct element *element)
+{
+    if (loader->code < 0)
+        return;
+    batch_add_element(&loader->batch, element);
+    if (loader->batch.element_adds == PIECE_ELEMENTS)
+        loader->code = commit_piece(loader);
+}
+
+/* A table that is left without its hooks, by a failure or by our end, is found so by the next load, which
+ * writes it anew. */
+static int build(struct loader *loader, struct dataplane_result *result, struct err *err)
+{
+    uint32_t before = 0;
+    loader->result = result;
+    loader->err = err;
+    batch_done(&loader->batch);
+    batch_init(&loader->batch);
+    int code = kernel_generation(&loader->nftables->kernel, &before, err);
+    if (code < 0)
+        return code;
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        write_structure(loader, (enum family)family);
+    visit_wanted(loader, write_piecewise);
+    if (loader->code < 0)
+        return loader->code;
+    write_hooks(loader);
+    code = commit_piece(loader);
+    loader->generation = before + result->transactions;
+    return code;
 }
 
 static void keep_sizes(struct loader *loader, enum family family)
@@ -506,7 +579,10 @@ static int load(struct loader *loader, struct dataplane_result *result, struct e
         batch_done(&loader->batch);
         batch_init(&loader->batch);
     }
-    return is_sound ? refill(loader, result, err) : rewrite(loader, result, err);
+    if (is_sound)
+        return refill(loader, result, err);
+    bool is_first = !loader->tables[FAMILY_IPV4].is_there && !loader->tables[FAMILY_IPV6].is_there;
+    return is_first ? build(loader, result, err) : rewrite(loader, result, err);
 }
 
 int nftables_load(struct dataplane *dataplane, const struct dataplane_node *node,

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Promise: load and sync change the kernel by transactions that happen whole or not at all. sync's
+/* Promise: load and sync change what packets meet by transactions that happen whole or not at all. sync's
  * transaction (before it another one, when it needs chains that are not there yet) makes the new state
  * complete at once; slots that lost their last pointer are removed by a later
  * one (collect), because a packet that read the old count may be on its way to them. */
