@@ -196,11 +196,13 @@ static void explain_candidates(struct explainer *explainer, const struct explain
     for (uint32_t i = 0; i < selection->count; i++) {
         const struct candidate *candidate = &selection->candidates[i];
         const struct endpoint *endpoint = candidate->endpoint;
+        const struct slice *slice = candidate->slice;
         struct socket_address socket = {.address = endpoint->address, .port = candidate->port};
         char text[SOCKET_ADDRESS_TEXT_MAX];
         text_printf(ret, "  %s", socket_address_format(&socket, text));
         if (endpoint->target)
-            text_printf(ret, " (pod %s)", candidate->slice->strings + endpoint->target);
+            text_printf(ret, " (pod %s%s)", slice->strings + slice->target_prefix,
+                        slice->strings + endpoint->target);
         if (endpoint->node)
             text_printf(ret, " on %s", intern_text(world->store->names, endpoint->node));
         if (endpoint->zone)

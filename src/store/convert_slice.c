@@ -20,15 +20,45 @@ struct slice_draft {
     uint32_t *names, *topologies;
     uint32_t name_count;
     struct text strings;
+    size_t target_prefix_len;
 };
 
-static uint32_t add_string(struct slice_draft *draft, const char *string)
+static uint32_t add_string(struct slice_draft *draft, const char *string, size_t len)
 {
-    if (!*api_text(string))
-        return 0;
     uint32_t offset = (uint32_t)draft->strings.len;
-    text_add_bytes(&draft->strings, string, strlen(string) + 1);
+    text_add_bytes(&draft->strings, string, len);
+    text_add_bytes(&draft->strings, "", 1);
     return offset;
+}
+
+static const char *target_name(const Discovery__Endpoint *from)
+{
+    return api_text(from->targetref ? from->targetref->name : NULL);
+}
+
+static size_t common_len(const char *a, size_t len, const char *b)
+{
+    size_t common = 0;
+    while (common < len && a[common] == b[common])
+        common++;
+    return common;
+}
+
+/* The names are for people alone, and most of each is what all have. */
+static void take_target_prefix(struct slice_draft *draft, const Discovery__EndpointSlice *message)
+{
+    const char *first = NULL;
+    size_t len = 0;
+    for (size_t i = 0; i < message->n_endpoints; i++) {
+        const char *name = target_name(message->endpoints[i]);
+        if (!*name)
+            continue;
+        len = first ? common_len(first, len, name) : strlen(name);
+        first = first ? first : name;
+    }
+    draft->target_prefix_len = len;
+    if (len > 0)
+        draft->slice.target_prefix = add_string(draft, first, len);
 }
 
 static uint32_t begin_list(struct slice_draft *draft, size_t count)
@@ -86,7 +116,11 @@ static void take_endpoint(struct slice_draft *draft, const Discovery__Endpoint *
                                 (is_terminating ? ENDPOINT_TERMINATING : 0));
     endpoint->node = intern_id(draft->store->names, from->nodename);
     endpoint->zone = intern_id(draft->store->names, endpoint_zone(from));
-    endpoint->target = add_string(draft, from->targetref ? from->targetref->name : NULL);
+    const char *target = target_name(from);
+    if (*target) {
+        target += draft->target_prefix_len;
+        endpoint->target = add_string(draft, target, strlen(target));
+    }
     if (from->hints) {
         endpoint->hint_zones = begin_list(draft, from->hints->n_forzones);
         for (size_t i = 0; i < from->hints->n_forzones; i++)
@@ -185,6 +219,7 @@ struct slice *convert_slice(struct store *store, const struct api_object *object
     };
     text_add_bytes(&draft.strings, "", 1);
     take_slice_ports(message, &draft.slice, scratch);
+    take_target_prefix(&draft, message);
     for (size_t i = 0; i < message->n_endpoints; i++)
         take_endpoint(&draft, message->endpoints[i]);
     struct block block = {0};

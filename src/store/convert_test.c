@@ -123,6 +123,26 @@ static void topology_keys_keep_their_order(void **state)
     store_free(store);
 }
 
+static void pods_names_are_cut_where_they_part(void **state)
+{
+    static const char *const behind[] = {"1", "10", NULL, "2"};
+    struct store *store =
+        test_store("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s1, labels: "
+                   "{kubernetes.io/service-name: web}}\naddressType: IPv4\nports: [{port: 80}]\nendpoints:\n"
+                   "- {addresses: [10.0.0.1], targetRef: {kind: Pod, name: web-1}}\n"
+                   "- {addresses: [10.0.0.2], targetRef: {kind: Pod, name: web-10}}\n"
+                   "- {addresses: [10.0.0.3]}\n"
+                   "- {addresses: [10.0.0.4], targetRef: {kind: Pod, name: web-2}}\n");
+    const struct slice *slice = test_record(store, "web")->slices[0];
+    assert_string_equal(slice->strings + slice->target_prefix, "web-");
+    for (size_t i = 0; i < ARRAY_LEN(behind); i++)
+        if (behind[i])
+            assert_string_equal(slice->strings + slice->endpoints[i].target, behind[i]);
+        else
+            assert_int_equal(slice->endpoints[i].target, 0);
+    store_free(store);
+}
+
 static void a_full_slice_is_taken_over(void **state)
 {
     struct store *store = test_store(
@@ -150,8 +170,10 @@ static void a_full_slice_is_taken_over(void **state)
     assert_int_equal(two->flags, ENDPOINT_SERVING | ENDPOINT_TERMINATING);
     assert_string_equal(intern_text(names, one->node), "n1");
     assert_int_equal(one->zone, two->zone);
-    assert_string_equal(slice->strings + one->target, "pod-1");
-    assert_string_equal(slice->strings + two->target, "");
+    assert_string_equal(slice->strings + slice->target_prefix, "pod-1");
+    assert_int_not_equal(one->target, 0);
+    assert_string_equal(slice->strings + one->target, "");
+    assert_int_equal(two->target, 0);
     assert_int_equal(slice_list_count(slice, one->hint_zones), 2);
     assert_true(slice_list_has(slice, one->hint_zones, intern_find(names, "b")));
     assert_false(slice_list_has(slice, one->hint_zones, intern_find(names, "n1")));
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(who_is_proxied),
         cmocka_unit_test(defaults_of_a_bare_service),
         cmocka_unit_test(topology_keys_keep_their_order),
+        cmocka_unit_test(pods_names_are_cut_where_they_part),
         cmocka_unit_test(a_full_slice_is_taken_over),
         cmocka_unit_test(conditions_have_defaults),
         cmocka_unit_test(a_node_says_where_it_is_and_whether_it_stays),

@@ -50,8 +50,8 @@ struct endpoint {
     struct address address; /* addresses[0]: the others are not used (discovery/v1 says they are fungible) */
     uint32_t node, zone;    /* interned; 0 when not given */
     uint32_t hint_zones, hint_nodes; /* offset of a list in slice->names; 0 when there are no hints */
-    uint32_t target;                 /* offset of the Pod's name in slice->strings; 0 when not given */
-    uint8_t flags;                   /* enum endpoint_flag */
+    uint32_t target; /* offset in slice->strings of what the Pod's name has behind target_prefix; 0: no Pod */
+    uint8_t flags;   /* enum endpoint_flag */
 };
 
 struct slice_port {
@@ -72,7 +72,8 @@ struct slice {
     /* By endpoint, the offset in names of its deprecatedTopology: keys and values by turns. NULL when no
      * endpoint has any, as in every slice of a cluster of our days. */
     const uint32_t *topologies;
-    const char *strings; /* NUL-terminated, back to back; strings[0] is "" */
+    const char *strings;    /* NUL-terminated, back to back; strings[0] is "" */
+    uint32_t target_prefix; /* offset in strings of what all Pods' names begin with: a ReplicaSet's name */
 };
 
 /* As text: labels may be many and change often, and interned names are never given back. */
