@@ -67,8 +67,11 @@ void wire_pack(const ProtobufCMessage *message, struct text *ret);
  * NULL with a sentence. */
 ProtobufCMessage *wire_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
                               struct arena *arena, struct err *err);
-/* The same for what wire_pack made of a checked message: leaves out the checks of what strings mean. Safe for
- * any bytes all the same. */
+/* The same without metadata.managedFields, whatever is in there: for who only acts on what the fields say. */
+ProtobufCMessage *wire_unpack_for_reader(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+                                         size_t len, struct arena *arena, struct err *err);
+/* As wire_unpack for what wire_pack made of a checked message: leaves out the checks of what strings mean.
+ * Safe for any bytes all the same. */
 ProtobufCMessage *wire_unpack_own(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
                                   struct arena *arena, struct err *err);
 /* Appends a length-delimited protobuf field: for lists (items = field 2) and watch frames. */

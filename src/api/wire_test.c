@@ -272,6 +272,22 @@ static void test_unpack_faults(void **state)
     }
 }
 
+static void test_reader_sees_no_managers(void **state)
+{
+    struct err err = {0};
+    /* name "a", managedFields with something that is no JSON, generation 5 */
+    static const uint8_t bytes[] = "\x0a\x01"
+                                   "a\x8a\x01\x07\x3a\x05\x0a\x03{x}\x38\x05";
+    const size_t len = sizeof(bytes) - 1;
+    assert_null(wire_unpack(&meta__object_meta__descriptor, bytes, len, &arena, &err));
+    const Meta__ObjectMeta *metadata = (const Meta__ObjectMeta *)wire_unpack_for_reader(
+        &meta__object_meta__descriptor, bytes, len, &arena, &err);
+    assert_non_null(metadata);
+    assert_string_equal(metadata->name, "a");
+    assert_int_equal(metadata->generation, 5);
+    assert_int_equal(metadata->n_managedfields, 0);
+}
+
 /* Two bytes of input make a container of several hundred. */
 static void test_unpack_bound(void **state)
 {
@@ -486,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_equal_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_habits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unpack_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reader_sees_no_managers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unpack_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unpack_noise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_envelope, set_up, tear_down),

@@ -15,7 +15,7 @@
 struct unpacker {
     struct arena *arena;
     size_t total_max; /* of the arena */
-    bool is_own;
+    bool is_own, skips_managers;
     struct err *err;
 };
 
@@ -291,6 +291,12 @@ static bool complete_map(struct unpacker *unpacker, ProtobufCMessage *message,
     return true;
 }
 
+static bool is_skipped(const struct unpacker *unpacker, const struct api_field *rule)
+{
+    return unpacker->skips_managers && rule->type &&
+           rule->type->descriptor == &meta__managed_fields_entry__descriptor;
+}
+
 static bool unpack_into(struct unpacker *unpacker, const struct api_type *type, ProtobufCMessage *message,
                         const uint8_t *bytes, size_t len, unsigned embedded)
 {
@@ -310,6 +316,8 @@ static bool unpack_into(struct unpacker *unpacker, const struct api_type *type, 
         if (!field)
             continue;
         const struct api_field *rule = &type->fields[field - descriptor->fields];
+        if (is_skipped(unpacker, rule))
+            continue;
         has_map |= rule->shape == API_SHAPE_MAP;
         if (!unpack_field(unpacker, message, field, rule, &item))
             return false;
@@ -324,10 +332,12 @@ static bool unpack_into(struct unpacker *unpacker, const struct api_type *type, 
 }
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
-                                bool is_own, struct arena *arena, struct err *err)
+                                struct unpacker how, struct arena *arena, struct err *err)
 {
-    struct unpacker unpacker = {
-        .arena = arena, .total_max = arena->total + WIRE_UNPACK_MAX, .is_own = is_own, .err = err};
+    struct unpacker unpacker = how;
+    unpacker.arena = arena;
+    unpacker.total_max = arena->total + WIRE_UNPACK_MAX;
+    unpacker.err = err;
     struct wire_item whole = {.bytes = bytes, .len = len};
     ProtobufCMessage *message;
     return unpack_message(&unpacker, api_type(type), &whole, &message) ? message : NULL;
@@ -336,11 +346,17 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, const ui
 ProtobufCMessage *wire_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
                               struct arena *arena, struct err *err)
 {
-    return unpack(type, bytes, len, false, arena, err);
+    return unpack(type, bytes, len, (struct unpacker){0}, arena, err);
+}
+
+ProtobufCMessage *wire_unpack_for_reader(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+                                         size_t len, struct arena *arena, struct err *err)
+{
+    return unpack(type, bytes, len, (struct unpacker){.skips_managers = true}, arena, err);
 }
 
 ProtobufCMessage *wire_unpack_own(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
                                   struct arena *arena, struct err *err)
 {
-    return unpack(type, bytes, len, true, arena, err);
+    return unpack(type, bytes, len, (struct unpacker){.is_own = true}, arena, err);
 }

@@ -121,7 +121,7 @@ static void object_from_protobuf(enum api_kind kind, const uint8_t *bytes, size_
 {
     struct err err;
     start(ret);
-    ProtobufCMessage *message = wire_unpack(api_kind_info(kind)->type, bytes, len, arena, &err);
+    ProtobufCMessage *message = wire_unpack_for_reader(api_kind_info(kind)->type, bytes, len, arena, &err);
     if (message)
         finish(kind, message, arena, ret);
     if (ret->message)
