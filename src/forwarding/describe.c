@@ -189,11 +189,11 @@ void describe_candidate(const struct service *service, const struct selection *s
         break;
     case ENDPOINT_OTHER_ZONE:
         text_add(ret, "out: other zone, its hints name ");
-        list_names(candidate->slice, endpoint->hint_zones, names, ret);
+        list_names(candidate->slice, slice_hints(candidate->slice, endpoint).zones, names, ret);
         break;
     case ENDPOINT_OTHER_NODE:
         text_add(ret, "out: other node, its hints name ");
-        list_names(candidate->slice, endpoint->hint_nodes, names, ret);
+        list_names(candidate->slice, slice_hints(candidate->slice, endpoint).nodes, names, ret);
         break;
     case ENDPOINT_OTHER_TOPOLOGY:
         text_add(ret, "out: other topology, ");

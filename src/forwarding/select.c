@@ -111,14 +111,14 @@ static enum hint_mode hint_mode(const struct selection *selection, const struct 
     bool for_zone = false, for_node = false;
     for (uint32_t i = 0; i < selection->count; i++) {
         const struct candidate *candidate = &selection->candidates[i];
-        const struct endpoint *endpoint = candidate->endpoint;
+        const struct endpoint_hints hinted = slice_hints(candidate->slice, candidate->endpoint);
         if (!has_flags(candidate, ENDPOINT_READY))
             continue;
         ready++;
-        zone_hinted += slice_list_count(candidate->slice, endpoint->hint_zones) > 0;
-        node_hinted += slice_list_count(candidate->slice, endpoint->hint_nodes) > 0;
-        for_zone |= node->zone && slice_list_has(candidate->slice, endpoint->hint_zones, node->zone);
-        for_node |= node->name && slice_list_has(candidate->slice, endpoint->hint_nodes, node->name);
+        zone_hinted += slice_list_count(candidate->slice, hinted.zones) > 0;
+        node_hinted += slice_list_count(candidate->slice, hinted.nodes) > 0;
+        for_zone |= node->zone && slice_list_has(candidate->slice, hinted.zones, node->zone);
+        for_node |= node->name && slice_list_has(candidate->slice, hinted.nodes, node->name);
     }
     if (ready == 0)
         return HINTS_NO_READY_ENDPOINT;
@@ -146,12 +146,12 @@ static enum endpoint_verdict cluster_verdict(const struct candidate *candidate, 
                                              const struct node_view *node)
 {
     enum endpoint_verdict verdict = ready_verdict(candidate);
-    const struct endpoint *endpoint = candidate->endpoint;
+    const struct endpoint_hints hinted = slice_hints(candidate->slice, candidate->endpoint);
     if (verdict != ENDPOINT_IN)
         return verdict;
-    if (hints == HINTS_NODE && !slice_list_has(candidate->slice, endpoint->hint_nodes, node->name))
+    if (hints == HINTS_NODE && !slice_list_has(candidate->slice, hinted.nodes, node->name))
         return ENDPOINT_OTHER_NODE;
-    if (hints == HINTS_ZONE && !slice_list_has(candidate->slice, endpoint->hint_zones, node->zone))
+    if (hints == HINTS_ZONE && !slice_list_has(candidate->slice, hinted.zones, node->zone))
         return ENDPOINT_OTHER_ZONE;
     return ENDPOINT_IN;
 }

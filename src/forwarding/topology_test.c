@@ -101,11 +101,11 @@ static void endpoints_keep_their_own_entries(void **state)
         "{addresses: [10.0.0.4], deprecatedTopology: {rack: r4}}"));
     const struct node_view node = {.store = store};
     const struct slice *slice = test_record(store, "web")->slices[0];
-    assert_int_equal(sizeof(struct endpoint), 40);
+    assert_int_equal(sizeof(struct endpoint), 32);
     for (uint32_t i = 0; i < ARRAY_LEN(expected); i++)
         expect("rack", topology_of_endpoint(&node, slice, &slice->endpoints[i], "rack"), expected[i]);
     expect("row", topology_of_endpoint(&node, slice, &slice->endpoints[2], "row"), "b");
-    assert_int_equal(slice_list_count(slice, slice->endpoints[2].hint_zones), 1);
+    assert_int_equal(slice_list_count(slice, slice_hints(slice, &slice->endpoints[2]).zones), 1);
     test_put(store,
              ENDPOINT(", nodeName: there, zone: a, deprecatedTopology: {" HOST ": there, " ZONE ": a}"));
     assert_null(test_record(store, "web")->slices[0]->topologies); /* nothing that its fields do not say */

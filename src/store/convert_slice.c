@@ -17,6 +17,7 @@ struct slice_draft {
     struct store *store;
     struct slice slice;
     struct endpoint *endpoints;
+    struct endpoint_hints *hints;
     uint32_t *names, *topologies;
     uint32_t name_count;
     struct text strings;
@@ -122,11 +123,13 @@ static void take_endpoint(struct slice_draft *draft, const Discovery__Endpoint *
         endpoint->target = add_string(draft, target, strlen(target));
     }
     if (from->hints) {
-        endpoint->hint_zones = begin_list(draft, from->hints->n_forzones);
+        struct endpoint_hints *hints = &draft->hints[draft->slice.endpoint_count];
+        draft->slice.hints = draft->hints;
+        hints->zones = begin_list(draft, from->hints->n_forzones);
         for (size_t i = 0; i < from->hints->n_forzones; i++)
             draft->names[draft->name_count++] =
                 intern_id(draft->store->names, from->hints->forzones[i]->name);
-        endpoint->hint_nodes = begin_list(draft, from->hints->n_fornodes);
+        hints->nodes = begin_list(draft, from->hints->n_fornodes);
         for (size_t i = 0; i < from->hints->n_fornodes; i++)
             draft->names[draft->name_count++] =
                 intern_id(draft->store->names, from->hints->fornodes[i]->name);
@@ -175,6 +178,8 @@ static struct slice *pack_slice(const struct slice_draft *draft, struct block *b
     to->ports = ports;
     to->endpoints = block_copy(block, draft->endpoints, from->endpoint_count * sizeof(*from->endpoints));
     to->names = block_copy(block, draft->names, draft->name_count * sizeof(*draft->names));
+    if (from->hints)
+        to->hints = block_copy(block, from->hints, from->endpoint_count * sizeof(*from->hints));
     if (from->topologies)
         to->topologies =
             block_copy(block, from->topologies, from->endpoint_count * sizeof(*from->topologies));
@@ -214,6 +219,7 @@ struct slice *convert_slice(struct store *store, const struct api_object *object
                   .trigger_time_ns = trigger_time(message->metadata)},
         .endpoints = arena_array(scratch, struct endpoint, message->n_endpoints),
         .names = arena_array(scratch, uint32_t, names_most(message)),
+        .hints = arena_array(scratch, struct endpoint_hints, message->n_endpoints),
         .topologies = arena_array(scratch, uint32_t, message->n_endpoints),
         .name_count = 1,
     };

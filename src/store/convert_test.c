@@ -174,12 +174,12 @@ static void a_full_slice_is_taken_over(void **state)
     assert_int_not_equal(one->target, 0);
     assert_string_equal(slice->strings + one->target, "");
     assert_int_equal(two->target, 0);
-    assert_int_equal(slice_list_count(slice, one->hint_zones), 2);
-    assert_true(slice_list_has(slice, one->hint_zones, intern_find(names, "b")));
-    assert_false(slice_list_has(slice, one->hint_zones, intern_find(names, "n1")));
-    assert_true(slice_list_has(slice, one->hint_nodes, intern_find(names, "n1")));
-    assert_int_equal(slice_list_count(slice, two->hint_zones), 0);
-    assert_false(slice_list_has(slice, two->hint_zones, 0));
+    assert_int_equal(slice_list_count(slice, slice_hints(slice, one).zones), 2);
+    assert_true(slice_list_has(slice, slice_hints(slice, one).zones, intern_find(names, "b")));
+    assert_false(slice_list_has(slice, slice_hints(slice, one).zones, intern_find(names, "n1")));
+    assert_true(slice_list_has(slice, slice_hints(slice, one).nodes, intern_find(names, "n1")));
+    assert_int_equal(slice_list_count(slice, slice_hints(slice, two).zones), 0);
+    assert_false(slice_list_has(slice, slice_hints(slice, two).zones, 0));
     store_free(store);
 }
 

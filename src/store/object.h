@@ -45,13 +45,17 @@ struct service {
 
 enum endpoint_flag { ENDPOINT_READY = 1, ENDPOINT_SERVING = 2, ENDPOINT_TERMINATING = 4 };
 
-/* Forty bytes: there are a hundred thousand of these. */
+/* 32 bytes: there are a hundred thousand of these. */
 struct endpoint {
     struct address address; /* addresses[0]: the others are not used (discovery/v1 says they are fungible) */
     uint32_t node, zone;    /* interned; 0 when not given */
-    uint32_t hint_zones, hint_nodes; /* offset of a list in slice->names; 0 when there are no hints */
     uint32_t target; /* offset in slice->strings of what the Pod's name has behind target_prefix; 0: no Pod */
     uint8_t flags;   /* enum endpoint_flag */
+};
+
+/* Offsets of lists in slice->names; 0 when there are no hints of that kind. */
+struct endpoint_hints {
+    uint32_t zones, nodes;
 };
 
 struct slice_port {
@@ -69,6 +73,7 @@ struct slice {
     const struct slice_port *ports;
     const struct endpoint *endpoints;
     const uint32_t *names; /* lists of interned names: a count, then that many; names[0] is unused */
+    const struct endpoint_hints *hints; /* by endpoint; NULL when none has any */
     /* By endpoint, the offset in names of its deprecatedTopology: keys and values by turns. NULL when no
      * endpoint has any, as in every slice of a cluster of our days. */
     const uint32_t *topologies;
@@ -100,6 +105,11 @@ struct service_cidr {
 static inline uint32_t slice_list_count(const struct slice *slice, uint32_t offset)
 {
     return offset ? slice->names[offset] : 0;
+}
+/* endpoint is one of the slice's. */
+static inline struct endpoint_hints slice_hints(const struct slice *slice, const struct endpoint *endpoint)
+{
+    return slice->hints ? slice->hints[endpoint - slice->endpoints] : (struct endpoint_hints){0};
 }
 /* True when the list at offset holds the interned name. */
 bool slice_list_has(const struct slice *slice, uint32_t offset, uint32_t name);

@@ -257,6 +257,7 @@ struct slice_block {
     struct slice slice;
     struct slice_port ports[WORLD_PORTS];
     struct endpoint endpoints[WORLD_ENDPOINTS];
+    struct endpoint_hints hints[WORLD_ENDPOINTS];
     uint32_t names[1 + 2 * WORLD_ENDPOINTS];
     char name[16];
 };
@@ -279,7 +280,7 @@ static struct slice *make_slice(const struct world *world, unsigned service, uns
             .flags = endpoint->flags,
         };
         if (endpoint->zone_hint) {
-            block->endpoints[i].hint_zones = used;
+            block->hints[i].zones = used;
             block->names[used++] = 1;
             block->names[used++] = intern_id(store->names, zones[endpoint->zone_hint]);
         }
@@ -292,6 +293,7 @@ static struct slice *make_slice(const struct world *world, unsigned service, uns
                                   .endpoint_count = from->endpoint_count,
                                   .ports = block->ports,
                                   .endpoints = block->endpoints,
+                                  .hints = block->hints,
                                   .names = block->names,
                                   .strings = ""};
     return &block->slice;
