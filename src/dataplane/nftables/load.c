@@ -17,8 +17,8 @@
 #define COMPARE_MAX 20000 /* elements */
 #define ADOPT_MAX 4096    /* elements that nobody needs any more */
 #define SIZE_MIN 1024
-/* Of a table that is being built, in one transaction: a quarter of a megabyte. All at once they would be the most
- * memory that the daemon ever takes, and twice, for the kernel copies the message. */
+/* Of a table that is being built, in one transaction: a quarter of a megabyte. All at once they would be the
+ * most memory that the daemon ever takes, and twice, for the kernel copies the message. */
 #define PIECE_ELEMENTS 4096
 
 /* A wanted element by two hashes. */
