@@ -34,6 +34,11 @@ def missing():
     return None
 
 
+def kube_proxy():
+    """Where a real kube-proxy is: $KUBE_PROXY_BIN, or beside the real kube-apiserver. It need not be there."""
+    return os.environ.get("KUBE_PROXY_BIN") or os.environ.get("KUBEBUILDER_ASSETS", "") + "/kube-proxy"
+
+
 class RealServer:
     """RBAC decides who may do what: the admin everything, PROXY_TOKEN what kube-proxy may in every cluster, others what
     was granted to them (rbac.py). `flags` are further ones of kube-apiserver."""

@@ -96,7 +96,7 @@ class KubeProxy:
 
     def __enter__(self):
         given = {"kubeconfig": self.kubeconfig, "hostname-override": self.node, "proxy-mode": "nftables", **self.flags}
-        self.child = self.lab.start(self.node, [f"{os.environ['KUBEBUILDER_ASSETS']}/kube-proxy",
+        self.child = self.lab.start(self.node, [realserver.kube_proxy(),
                                                 *(f"--{name}={value}" for name, value in given.items())], self.log)
         return self
 
@@ -115,8 +115,8 @@ def rest(real):  # noqa: F811
 @contextlib.contextmanager
 def both(lab, real, more):  # noqa: F811
     """fairlead and kube-proxy with the same flags, each on its node, until the block ends."""
-    if not os.access(f"{os.environ['KUBEBUILDER_ASSETS']}/kube-proxy", os.X_OK):
-        pytest.skip(f"{os.environ['KUBEBUILDER_ASSETS']} has no kube-proxy")
+    if not os.access(realserver.kube_proxy(), os.X_OK):
+        pytest.skip("needs a kube-proxy: KUBE_PROXY_BIN, or one in KUBEBUILDER_ASSETS")
     kubeconfig, flags = real.verified_kubeconfig(realserver.PROXY_TOKEN), {**FLAGS, **UNTOUCHED, **more}
     ours = fed.FedProxy(lab, OURS, kubeconfig, flags)
     ours.start()

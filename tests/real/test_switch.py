@@ -30,11 +30,6 @@ SURE = 40  # (2/3)^40: one in ten million that a third of the pods was never met
 MODES = ["nftables", "iptables-nft", "iptables-legacy"]
 
 
-def kube_proxy():
-    """Where the real one is: $KUBE_PROXY_BIN, or beside the real kube-apiserver."""
-    return os.environ.get("KUBE_PROXY_BIN") or os.environ.get("KUBEBUILDER_ASSETS", "") + "/kube-proxy"
-
-
 class KubeProxy:
     """A real kube-proxy on a node of the lab. In its iptables mode it uses the backend that `mode` names."""
 
@@ -53,7 +48,7 @@ class KubeProxy:
     def start(self):
         flags = {name: DEFAULTS[name] for name in ("cluster-cidr", "nodeport-addresses")}
         zeros = ("max-per-core", "min", "tcp-timeout-established", "tcp-timeout-close-wait")
-        argv = ["env", f"PATH={self.tools}:{os.environ['PATH']}", kube_proxy(), f"--kubeconfig={self.kubeconfig}",
+        argv = ["env", f"PATH={self.tools}:{os.environ['PATH']}", realserver.kube_proxy(), f"--kubeconfig={self.kubeconfig}",
                 f"--hostname-override={self.node}", f"--proxy-mode={self.mode.split('-')[0]}",
                 *(f"--{name}={value}" for name, value in flags.items()), *(f"--conntrack-{name}=0" for name in zeros)]
         self.child = self.lab.start(self.node, argv, "kube-proxy.log")
@@ -85,7 +80,7 @@ class KubeProxy:
 @pytest.fixture(scope="module")
 def lab():
     reason = realserver.missing() or labs.missing()
-    if not reason and not os.access(kube_proxy(), os.X_OK):
+    if not reason and not os.access(realserver.kube_proxy(), os.X_OK):
         reason = "neither KUBE_PROXY_BIN nor KUBEBUILDER_ASSETS has a kube-proxy"
     missing = [tool for tool in ("xtables-nft-multi", "xtables-legacy-multi") if not shutil.which(tool)]
     if missing:
