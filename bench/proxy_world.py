@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN in two of its modes. Each
-start is on a node of its own, with namespaces that nothing was programmed in before."""
+"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN in two of its modes.
+Each start is on a node of its own, with namespaces that nothing was programmed in before."""
 import json
 import os
 import shutil
 
-
 from harness import Fault
 from harness.cluster import GROUPS, Cluster, Plan
-from harness.world import NODE_ADDRESS, NODE_FLAGS, SERVICE_CIDR, World
+from harness.world import NODE_ADDRESS, NODE_FLAGS, World
 
 API_HOST = "198.51.100.1"
 NODE_HOSTS = "198.51.100."
@@ -24,7 +23,6 @@ NODE = {"apiVersion": "v1", "kind": "Node",
         "spec": {"podCIDR": "10.255.0.0/24", "podCIDRs": ["10.255.0.0/24"]},
         "status": {"addresses": [{"type": "InternalIP", "address": NODE_ADDRESS},
                                  {"type": "Hostname", "address": "n1"}]}}
-
 
 
 def path_of(one, with_name=True):
@@ -86,8 +84,8 @@ class ApiPlan(Plan):
 
 
 def plan_changes(cluster, world, groups, samples):
-    """`samples` changes of each kind, or one more, the kinds in turns and each with services of its own. A service
-    is changed twice in a row, so that what was toggled is as before."""
+    """`samples` changes of each kind, or one more, the kinds in turns and each with services of its own. A
+    service is changed twice in a row, so that what was toggled is as before."""
     plan = ApiPlan(cluster, world)
     share = len(cluster.victims) // len(groups)
     for turn in range(max(len(GROUPS[group][1]) for group in groups) * (samples + 1) // 2 * 2):
@@ -137,9 +135,6 @@ class KubeProxy(Contender):
     def command(self):
         return [os.environ["KUBE_PROXY_BIN"], "--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
                 self.mode] + NODE_FLAGS + CONNTRACK_FLAGS
-
-    def status(self):
-        return {}
 
     def stop(self, limit_s=30):
         """SIGTERM simply ends it."""
