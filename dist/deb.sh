@@ -11,7 +11,7 @@ out=${1:-build-deb}
 tree=$out/fairlead
 mkdir -p "$out"
 # shellcheck disable=SC2086 # a list of words
-packages_install $build_packages $package_packages || {
+packages_install $build_packages $deb_packages || {
     complain "$why"
     exit 1
 }

@@ -12,7 +12,8 @@ lab_packages="iproute2 nftables conntrack nginx curl procps python3 python3-pyte
 api_packages="iproute2 nftables util-linux openssl python3 python3-pytest python3-yaml"
 clang_packages="clang libclang-rt-dev"
 tools_packages="python3 python3-pytest shellcheck"
-package_packages="debhelper dpkg-dev lintian debootstrap python3 python3-pytest python3-yaml"
+deb_packages="build-essential debhelper dpkg-dev"
+package_packages="$deb_packages lintian debootstrap openssl python3 python3-pytest python3-yaml"
 
 # Not the caller's PATH first: a root shell from `su` lacks sbin, and another python3 lacks Debian's modules.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
