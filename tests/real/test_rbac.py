@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """dist/kubernetes against a real kube-apiserver: it takes every object, and the account has the rights that it uses and no
 other. Servers that stream lists and such that do not (before 1.32) are asked in different verbs."""
+import socket
 import subprocess
 
 import differential
@@ -77,6 +78,29 @@ class Daemon:
 
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+HEALTH_PORT = 30799
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "blocked"},
+           "spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": HEALTH_PORT,
+                    "ports": [{"port": 80}]}}
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def make_events(real, admin, daemon):
+    """A Service whose health check port somebody else has, twice: an event, and a series of it."""
+    with real.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("0.0.0.0", HEALTH_PORT))
+        other.listen()
+        for is_series in (False, True):
+            admin.good("POST", SERVICES, SERVICE)
+            wait_until(lambda is_series=is_series: has_event(admin, is_series), SYNCED_S, daemon.log)
+            admin.good("DELETE", SERVICES + "/blocked")
+            wait_until(lambda: "default/blocked" not in daemon.tool("dump", "forwarding").stdout, SYNCED_S, daemon.log)
+
+
+def has_event(admin, is_series):
+    events = admin.good("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+    return [event for event in events if event["reason"] == "FailedToStartServiceHealthcheck" and
+            event["regarding"]["name"] == "blocked" and bool(event.get("series")) >= is_series]
 
 
 def test_server_takes_every_object(real, admin):
@@ -95,6 +119,7 @@ def test_every_right_is_used_and_no_other(real, admin, token, tmp_path):
         # The server's own Service, 10.96.0.1, and the range of its ServiceCIDR are in.
         table = daemon.tool("dump", "dataplane").stdout
         assert "10.96.0.1 . tcp . 443" in table and "10.96.0.0 - 10.96.255.255" in table, table
+        make_events(real, admin, daemon)
         # A verb is in the log when its answer begins, in a paging server's case after the whole list.
         want = {right for right in rbac.granted() if right[0] != "list" or "WatchList=false" in real.flags[0]}
         wait_until(lambda: rbac.used(real.audited()) >= want, SYNCED_S,
