@@ -300,6 +300,8 @@ void http_call_begin(struct http_call *call, struct http_session *session)
     struct http_client *client = call->client;
     DL_DELETE(client->waiting, call);
     call->session = session;
+    /* The loop's time may be that of its last turn, and all times given count from here. */
+    uv_update_time(client->loop);
     call->started_ms = uv_now(client->loop);
     DL_APPEND(call->session->calls, call);
     http_session_prepare(call->session, call->easy);
