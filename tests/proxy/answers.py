@@ -112,7 +112,7 @@ class Health(Thread):
 
     def step(self, _number):
         with self.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-            sock.settimeout(3)
+            sock.settimeout(10)
             sock.connect(("127.0.0.1", 10256))
             connection = http.client.HTTPConnection("127.0.0.1")
             connection.sock = sock

@@ -53,7 +53,7 @@ class Asked:
         self.way = "watch" if self.is_stream and "sendInitialEvents" not in path else "list"
         if self.resource == "livez":
             self.way = "pulse"
-        self.is_answered = False  # well, or to be harmed later
+        self.is_answered = False  # well, and still under way
 
 
 class Fault:
@@ -114,8 +114,8 @@ def spoil_length(exchange, data):
 
 def drip(exchange, data):
     """A few bytes at a time."""
-    for start in range(0, len(data), 97):
-        exchange.write(data[start:start + 97])
+    for start in range(0, len(data), 251):
+        exchange.write(data[start:start + 251])
         time.sleep(0.0005)
 
 
@@ -210,6 +210,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         except (OSError, http.client.HTTPException):
             self.cut()
         finally:
+            asked.is_answered = False
             connection.close()
 
     def _pass_answer(self, asked, given):
