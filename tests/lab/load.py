@@ -42,10 +42,11 @@ class Load:
     UDP: each gets one flow, of which every datagram has to be answered, and by the same pod.
     """
 
-    def __init__(self, prober, targets, established=3, flows=()):
+    def __init__(self, prober, targets, established=3, flows=(), patience_s=2.0):
         self.prober = prober
         self.targets = targets
         self.flows = flows
+        self.patience_s = patience_s  # with a new connection
         self.established = established
         self.counts = Counts()
         self.ending = threading.Event()
@@ -65,7 +66,7 @@ class Load:
     async def _all(self):
         jobs = []
         for client, address, port in self.targets:
-            jobs.append(self._open(Question(client, "tcp", address, port, timeout_s=2.0)))
+            jobs.append(self._open(Question(client, "tcp", address, port, timeout_s=self.patience_s)))
             jobs += [self._hold(Question(client, "tcp", address, port)) for _ in range(self.established)]
         jobs += [self._flow(Question(client, "udp", address, port)) for client, address, port in self.flows]
         await asyncio.gather(self._settle(), *jobs)
