@@ -22,7 +22,7 @@ struct list {
 
 static void add(struct list *list, const char *path, int64_t value, const char *reason)
 {
-    list->settings[list->count++] = (struct kernel_setting){path, value, SYSCTL_EXACTLY, reason};
+    list->settings[list->count++] = (struct kernel_setting){path, value, SYSCTL_EXACTLY, reason, false};
 }
 
 /* Less than a second is asked for as 0, as upstream. */
@@ -52,6 +52,8 @@ static void add_conntrack(struct list *list, const struct proxy_config *config, 
         add(list, "/sys/module/nf_conntrack/parameters/hashsize", max / ENTRIES_PER_BUCKET,
             "conntrack.maxPerCore");
         list->settings[list->count - 1].need = SYSCTL_AT_LEAST;
+        /* The table is the whole machine's, the limit is refused to all but its first network namespace. */
+        list->settings[list->count - 1].is_sequel = true;
     }
     add_timeout(list, CONNTRACK "tcp_timeout_established", config->tcp_established_ms,
                 "conntrack.tcpEstablishedTimeout");
@@ -108,21 +110,26 @@ size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode
 struct kernel_setting kernel_settings_oom(const struct proxy_config *config)
 {
     return (struct kernel_setting){"/proc/self/oom_score_adj", config->settings->oom_score_adj,
-                                   SYSCTL_EXACTLY, "oomScoreAdj"};
+                                   SYSCTL_EXACTLY, "oomScoreAdj", false};
 }
 
 size_t kernel_settings_apply(const char *root, const struct kernel_setting *settings, size_t count,
                              kernel_report_fn *report, void *context)
 {
     size_t failures = 0;
+    bool is_in_force = true;
     for (size_t i = 0; i < count; i++) {
         const struct kernel_setting *setting = &settings[i];
         struct sysctl_change change;
         struct err err;
+        if (setting->is_sequel && !is_in_force)
+            continue;
+        is_in_force = true;
         if (sysctl_ensure(root, setting->path, setting->value, setting->need, &change, &err) < 0) {
             err_prefix(&err, 0, "%s %" PRId64, setting->reason, setting->value);
             report(context, true, err.text);
             failures++;
+            is_in_force = false;
         } else if (change.is_changed) {
             err_set(&err, 1, "%s was %" PRId64 " and is %" PRId64 " now, for %s", setting->path,
                     change.before, setting->value, setting->reason);

@@ -12,6 +12,7 @@ struct kernel_setting {
     int64_t value;
     enum sysctl_need need;
     const char *reason; /* the field of the configuration that asks for it */
+    bool is_sequel;     /* makes sense only where the one before it is in force */
 };
 
 #define KERNEL_SETTINGS_MAX 16
@@ -27,7 +28,8 @@ struct kernel_setting kernel_settings_oom(const struct proxy_config *config);
 /* is_failure: the setting is not in force. */
 typedef void kernel_report_fn(void *context, bool is_failure, const char *sentence);
 
-/* Writes those that differ, tells of each that it wrote and of each that it could not. May be called again,
+/* Writes those that differ, tells of each that it wrote and of each that it could not, but for sequels of
+ * such: not to be tried is no failure of theirs. May be called again,
  * with other settings. root as in sys/sysctl.h. Returns how many are not in force. */
 size_t kernel_settings_apply(const char *root, const struct kernel_setting *settings, size_t count,
                              kernel_report_fn *report, void *context);

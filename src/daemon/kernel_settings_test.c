@@ -178,6 +178,14 @@ static void writes_and_tells(void **state)
     assert_int_equal(kernel_settings_apply(root, settings, count, on_report, &again), 0);
     assert_string_equal(text_str(&again), CONNTRACK
                         "tcp_timeout_close_wait was 60 and is 3600 now, for conntrack.tcpCloseWaitTimeout\n");
+
+    /* A network namespace that may not set the limit leaves the machine's table alone. */
+    text_done(&again);
+    put(root, CONNTRACK "max", "refused\n");
+    put(root, HASHSIZE, "1024\n");
+    assert_int_equal(kernel_settings_apply(root, settings, count, on_report, &again), 1);
+    assert_string_equal(text_str(&again), "! conntrack.maxPerCore 131072: " CONNTRACK
+                                          "max holds something else than a number\n");
     nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     arena_done(&arena);
 }
