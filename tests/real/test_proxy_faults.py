@@ -7,7 +7,7 @@ import time
 import differential
 import pytest
 import realserver
-from test_proxy import fleet, lab, new_rest, prober, real  # noqa: F401  pylint: disable=unused-import
+from test_proxy import fleet, lab, new_rest, prober, real, token  # noqa: F401  pylint: disable=unused-import
 
 import fed
 import manifests
@@ -32,8 +32,8 @@ def targets(lab, new_rest, fleet):
 
 
 @pytest.fixture(scope="module")
-def upstream(real):
-    return lambda _node: Rest(real.namespace, real.verified_kubeconfig(realserver.PROXY_TOKEN))
+def upstream(real, token):
+    return lambda _node: Rest(real.namespace, real.verified_kubeconfig(token))
 
 
 @pytest.fixture(scope="module")
