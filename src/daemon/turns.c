@@ -149,6 +149,16 @@ void turns_announce(const struct daemon *daemon)
              HASH_COUNT(daemon->store->services), daemon->is_failing ? ", the last change is not" : "");
 }
 
+/* kube-proxy does not start before its Node has them. */
+static void warn_of_missing_pod_cidrs(const struct daemon *daemon)
+{
+    const bool *has = daemon->sync.node.view.has_cluster_cidr;
+    if (daemon->options.is_node_cidr && !has[FAMILY_IPV4] && !has[FAMILY_IPV6])
+        log_warning(
+            "detectLocalMode NodeCIDR: Node %s has no podCIDRs yet, until it has no source counts as a pod's",
+            daemon->options.node_name);
+}
+
 static void turn(struct daemon *daemon)
 {
     struct sync_result result;
@@ -183,6 +193,7 @@ static void turn(struct daemon *daemon)
     if (!was_programmed) {
         log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
                  HASH_COUNT(daemon->store->services), result.dataplane.element_adds);
+        warn_of_missing_pod_cidrs(daemon);
         takeover_begin(daemon);
     }
     bool was_failing = daemon->is_failing;
