@@ -9,13 +9,15 @@ import pytest
 import system
 
 CONTAINERFILE = system.ROOT / "dist" / "Containerfile"
-SECRETS = "var/run/secrets/kubernetes.io/serviceaccount"
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 BITS = {"NET_ADMIN": 12, "NET_RAW": 13}
 
 # As the kubelet would: what is mounted is writable and nothing else, the capabilities are those that are named. Then asks
 # the daemon how it is until it answers.
 POD = """
 set -e
+mkdir -p {account} /run/fairlead
+cp /root/account/* {account}
 mount -t tmpfs tmpfs /run/fairlead
 mount -o remount,bind,ro /
 if touch /root/file 2>/dev/null; then echo the root is writable; exit 1; fi
@@ -63,18 +65,17 @@ def test_runs_as_the_daemon_set_says(image, tmp_path):
     one = pod["containers"][0]
     files = kubernetes.configmap()["data"]
     (tree / "var/lib/kube-proxy").mkdir(parents=True)
-    (tree / "run/fairlead").mkdir(exist_ok=True)
     for name, text in files.items():
         (tree / "var/lib/kube-proxy" / name).write_text(text.replace("https://control-plane.example", "https://127.0.0.1"))
-    (tree / SECRETS).mkdir(parents=True)
+    (tree / "root/account").mkdir()
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
-                    "-subj", "/CN=cluster", "-keyout", tmp_path / "key", "-out", tree / SECRETS / "ca.crt"],
+                    "-subj", "/CN=cluster", "-keyout", tmp_path / "key", "-out", tree / "root/account/ca.crt"],
                    check=True, capture_output=True)
-    (tree / SECRETS / "token").write_text("token")
+    (tree / "root/account/token").write_text("token")
     added = one["securityContext"]["capabilities"]["add"]
-    script = POD.format(capabilities=",".join(f"+{name.lower()}" for name in added))
+    script = POD.format(account=ACCOUNT, capabilities=",".join(f"+{name.lower()}" for name in added))
     command = [word.replace("$(NODE_NAME)", "n1") for word in one["command"]]
-    done = image.system.run("sh", "-c", f"mkdir -p /run/fairlead\n{script}", "sh", *command, own_network=True)
+    done = image.system.run("sh", "-c", script, "sh", *command, own_network=True)
     assert re.search("^node: n1$", done.stdout, re.MULTILINE), done.stdout
     bounding = int(re.search(r"^CapBnd:\s*(\w+)", done.stdout, re.MULTILINE)[1], 16)
     assert bounding == sum(1 << BITS[name] for name in added)
