@@ -164,7 +164,7 @@ static void put_float(struct writing *writing, const char *key, float value)
             break;
     }
     double shortest = strtod(digits, NULL);
-    if (fabs(shortest) < 1e15 && shortest == floor(shortest))
+    if (fabs(shortest) < 1e15 && shortest == (double)(int64_t)shortest)
         snprintf(digits, sizeof(digits), "%.0f", shortest);
     text_printf(writing->text, "%s: %s\n", key, digits);
 }

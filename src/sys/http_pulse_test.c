@@ -89,6 +89,7 @@ static void ends_the_dead(void **state)
     unsigned short port = listen_raw(fixture);
     cleanup_close int one = begin_raw(&first, fixture, port);
     cleanup_close int two = begin_raw(&second, fixture, port);
+    assert_true(one >= 0 && two >= 0);
     url_of(fixture, "/watch", true, url);
     text_add(&fixture->stream->next, "one;");
     get(&other, fixture, url, 0);
