@@ -73,6 +73,7 @@ class Writer(Thread):
         self.lab, self.rest, self.slices = lab, rest, slices
         self.passing = manifests.simple("passing", lab.topology, ["10.96.8.200"], "a1 b1")
         self.count, self.is_there, self.is_patient = 0, False, False
+        self.stepping = threading.Lock()
 
     def __exit__(self, *error):
         super().__exit__(*error)
@@ -83,7 +84,16 @@ class Writer(Thread):
             fed.delete(self.rest, self.passing)
             self.is_there = False
 
+    def be_patient(self, is_patient):
+        """Whether the server may be away; from the next write on, the one under way is waited for."""
+        with self.stepping:
+            self.is_patient = is_patient
+
     def step(self, number):
+        with self.stepping:
+            self.write(number)
+
+    def write(self, number):
         if self.is_patient:
             try:
                 fed.replace(self.rest, moved(self.lab, self.slices[number * 7 % len(self.slices)], number))
@@ -239,7 +249,7 @@ def test_server_restarts(scene, load, server):
     """It is killed, begins anew and is written to from its first moment on."""
     scene.start()
     with load() as writer:
-        writer.is_patient = True
+        writer.be_patient(True)
         server.kill()
         time.sleep(1)
         assert scene.proxy.status()[0], scene.proxy.text_of("status")
@@ -247,7 +257,7 @@ def test_server_restarts(scene, load, server):
         server.start()
         scene.wait_watching(since=began)
         writer.wait_more(20)
-        writer.is_patient = False
+        writer.be_patient(False)
 
 
 def test_refused_for_now(scene, load):
