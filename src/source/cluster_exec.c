@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX ((size_t)1 << 20)
@@ -63,8 +64,14 @@ static void finish(struct cluster_exec *exec)
 
 void cluster_exec_cancel(struct cluster_exec *exec)
 {
-    if (exec)
-        finish(exec);
+    if (!exec || exec->is_over)
+        return;
+    finish(exec);
+    if (exec->has_exited)
+        return;
+    pid_t pid = uv_process_get_pid(&exec->process);
+    close_handle((uv_handle_t *)&exec->process);
+    waitpid(pid, NULL, 0); /* nobody else will, and a killed program does not make us wait */
 }
 
 static void fail(struct cluster_exec *exec, int code, const char *what)
