@@ -30,6 +30,7 @@ mv "$tree/dist/debian" "$tree/debian"
 cp dist/systemd/fairlead.service "$tree/debian/fairlead.service"
 cp dist/systemd/fairlead-proxy.service "$tree/debian/fairlead.fairlead-proxy.service"
 cp dist/etc/default "$tree/debian/fairlead.default"
+cp dist/README.md "$tree/debian/README.Debian"
 # shellcheck disable=SC2086 # a list of words
 depends=$(printf ', %s' $build_packages)
 sed -i "s/@BUILD_PACKAGES@/${depends#, }/" "$tree/debian/control"

@@ -49,7 +49,9 @@ def test_contents(deb):
         assert re.search(rf"\b{library}", depends), f"{library} is not in {depends}"
     paths = [line.split()[5].removeprefix(".") for line in dpkg_deb("--contents", deb).splitlines()]
     files = {re.sub("^/usr/lib/systemd", "/lib/systemd", path) for path in paths if not path.endswith("/")}
+    # The README.Debian is what proxy.yaml points to.
     assert files >= {"/usr/bin/fairlead", "/usr/share/man/man8/fairlead.8.gz", *CONFFILES,
+                     "/usr/share/doc/fairlead/README.Debian.gz",
                      *(f"/lib/systemd/system/{unit}" for unit in UNITS)}
     # kube-proxy's name is another package's here; images have a link of that name.
     assert not [path for path in files if "kube-proxy" in path and "/doc/" not in path]
