@@ -31,8 +31,9 @@ struct reader {
 static void refuse(struct reader *reader, const char *field, const char *what)
 {
     if (reader->code == 0)
-        reader->code = err_set(reader->err, EINVAL, "%s: %s%s%s %s", reader->path, reader->place,
-                               *reader->place && *field ? "." : "", field, what);
+        reader->code =
+            err_set(reader->err, EINVAL, "%s: %s%s%s%s%s", reader->path, reader->place,
+                    *reader->place && *field ? "." : "", field, *reader->place || *field ? " " : "", what);
 }
 
 /* Null counts as absent. */

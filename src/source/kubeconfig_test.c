@@ -153,7 +153,7 @@ static void refuses(void **state)
         {"apiVersion: v2\n", "is not a Config"},
         {"apiVersion: v1\n", "current-context is missing"},
         {"current-context: 7\n", "current-context has to be a string"},
-        {HEAD, "no entry named \"c\" in contexts"},
+        {HEAD, ": there is no entry named \"c\" in contexts"},
         {HEAD "contexts: 1\n", "contexts has to be a list"},
         {HEAD "contexts: [{name: c}]\n", "contexts[c].context has to be a map"},
         {HEAD "contexts: [{name: c, context: {user: u}}]\n", "contexts[c].context.cluster is missing"},
