@@ -354,6 +354,21 @@ static void read_refusal(struct selection *selection)
         end->refusal.retry_after_s = selection->retry_after_s;
 }
 
+/* What is between, or a server that wanted TLS, says a line of plain text instead of a Status. */
+static const char *words_of_refusal(struct selection *selection)
+{
+    const char *text = text_str(&selection->refusal);
+    size_t len = strcspn(text, "\r\n");
+    if (*selection->end.refusal.message)
+        return selection->end.refusal.message;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return "(nothing)";
+    bool is_text = len > 0 && strlen(text) == selection->refusal.len;
+    return is_text ? arena_printf(&selection->scratch, "%.*s", len < 200 ? (int)len : 200, text)
+                   : "(nothing)";
+}
+
 static void explain(struct selection *selection)
 {
     char sentence[sizeof(selection->complaint)];
@@ -361,7 +376,7 @@ static void explain(struct selection *selection)
     const char *what = api_kind_name(selection->kind);
     if (end->has_refusal)
         snprintf(sentence, sizeof(sentence), "cannot read every %s: the server answers %u: %s", what,
-                 end->refusal.code, *end->refusal.message ? end->refusal.message : "(nothing)");
+                 end->refusal.code, words_of_refusal(selection));
     else if (end->fault == REFLECTOR_STALLED)
         snprintf(sentence, sizeof(sentence), "cannot read every %s: the server has fallen silent", what);
     else

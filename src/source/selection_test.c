@@ -547,6 +547,35 @@ static void test_outage_is_said_once(void **state)
     world_free(world);
 }
 
+/* A refusal without a Status: its line of text is said, and other bytes are not. */
+static void test_plain_refusal_is_said(void **state)
+{
+    static const struct {
+        const char *body;
+        size_t len;
+        const char *part;
+    } cases[] = {
+        {"Client sent an HTTP request to an HTTPS server.\n", 48,
+         "403: Client sent an HTTP request to an HTTPS server."},
+        {"", 0, "403: (nothing)"},
+        {"k8s\0x", 5, "403: (nothing)"},
+        {"a\033[2Jb", 6, "403: (nothing)"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world *world = world_new(1, true, false);
+        struct text path = {0};
+        struct http_call_headers headers = {403, "text/plain", 0};
+        begin(world, &path);
+        selection_headers(&world->selection, &headers, 5);
+        selection_data(&world->selection, cases[i].body, cases[i].len, 5);
+        selection_ended(&world->selection, 0, NULL, 5, 0);
+        if (!strstr(world->said, cases[i].part))
+            fail_msg("row %zu: %s", i, world->said);
+        text_done(&path);
+        world_free(world);
+    }
+}
+
 static void test_silent_stream_becomes_pages(void **state)
 {
     struct world *world = world_new(1, true, false);
@@ -618,11 +647,17 @@ static void test_corrupt_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_history_any_fault),  cmocka_unit_test(test_history_put_back),
-        cmocka_unit_test(test_undecodable_object),     cmocka_unit_test(test_harmed_once),
-        cmocka_unit_test(test_events_of_the_past),     cmocka_unit_test(test_nameless_object),
-        cmocka_unit_test(test_outage_is_said_once),    cmocka_unit_test(test_silent_stream_becomes_pages),
-        cmocka_unit_test(test_answer_of_another_type), cmocka_unit_test(test_corrupt_bytes),
+        cmocka_unit_test(test_any_history_any_fault),
+        cmocka_unit_test(test_history_put_back),
+        cmocka_unit_test(test_undecodable_object),
+        cmocka_unit_test(test_harmed_once),
+        cmocka_unit_test(test_events_of_the_past),
+        cmocka_unit_test(test_nameless_object),
+        cmocka_unit_test(test_outage_is_said_once),
+        cmocka_unit_test(test_plain_refusal_is_said),
+        cmocka_unit_test(test_silent_stream_becomes_pages),
+        cmocka_unit_test(test_answer_of_another_type),
+        cmocka_unit_test(test_corrupt_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
