@@ -114,15 +114,24 @@ static void suspect(struct http_call *silent)
     }
 }
 
+/* libcurl with GnuTLS names the file descriptor that holds the authorities, and not what is wrong. */
+static const char *sentence_of(const struct http_call *call, CURLcode result)
+{
+    if (call->is_given_up)
+        return "the answer was given up";
+    if (result == CURLE_PEER_FAILED_VERIFICATION && strstr(call->error, "CAfile: "))
+        return "the server's certificate is not valid: expired, or signed by no authority that is trusted "
+               "here";
+    return *call->error ? call->error : curl_easy_strerror(result);
+}
+
 static void call_done(struct http_call *call, CURLcode result)
 {
     struct err err = {""};
     int code = 0;
     if (result != CURLE_OK)
         code = err_set(&err, code_of(call, result), "%.*s: %s", (int)call->origin_len, call->url,
-                       call->is_given_up ? "the answer was given up"
-                       : *call->error    ? call->error
-                                         : curl_easy_strerror(result));
+                       sentence_of(call, result));
     if (result == CURLE_OPERATION_TIMEDOUT && !call->has_headers)
         suspect(call);
     call_end(call, code, &err);
