@@ -7,6 +7,7 @@
 #include "source/manifests.h"
 #include "sys/control.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ int cleanup_main(int argc, char *const *argv)
         fprintf(is_help ? stdout : stderr, "Usage: fairlead cleanup\n");
         return is_help ? 0 : 2;
     }
-    if (nftables_dataplane.cleanup(&err) == 0)
+    if (nftables_dataplane.probe(&err) != -EPERM && nftables_dataplane.cleanup(&err) == 0)
         return 0;
     fprintf(stderr, "fairlead cleanup: %s\n", err.text);
     return 1;

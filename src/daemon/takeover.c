@@ -6,6 +6,7 @@
 #include "daemon/daemon.h"
 #include "dataplane/leftovers/leftovers.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define PROGRAM_MS 30000
@@ -58,6 +59,11 @@ int takeover_clean_up(void)
         .program_ms = PROGRAM_MS, .report = on_report, .done = on_cleaned, .context = &failures};
     uv_loop_t loop;
     struct err err;
+    /* One sentence instead of one for each thing that may be left. */
+    if (nftables_dataplane.probe(&err) == -EPERM) {
+        log_error("%s", err.text);
+        return 1;
+    }
     int code = uv_loop_init(&loop);
     if (code < 0) {
         log_error("cannot start the event loop: %s", uv_strerror(code));

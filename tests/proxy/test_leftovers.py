@@ -298,6 +298,16 @@ def test_nothing_to_remove_needs_no_program(left):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", [["proxy", "--cleanup"], ["cleanup"]])
+def test_without_rights_nothing_is_tried(lab, words):
+    """One sentence, not one for each thing that may be left."""
+    bare = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+    done = lab.namespace("client").run([*bare, os.path.abspath(labs.binary()), *words], check=False)
+    assert done.returncode == 1
+    told = (done.stdout + done.stderr).splitlines()
+    assert len(told) == 1 and "that takes root, or CAP_NET_ADMIN" in told[0], told
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_cleanup_removes_both(left, proxy, backend):
     left.fill(backend, FOREIGN)

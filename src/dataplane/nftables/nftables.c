@@ -84,6 +84,10 @@ static int probe(struct err *err)
     if (code == 0)
         code = kernel_generation(&kernel, &generation, err);
     kernel_close(&kernel);
+    if (code == -EPERM)
+        return err_set(
+            err, EPERM,
+            "nftables cannot be used: that takes root, or CAP_NET_ADMIN in this network namespace");
     return code < 0 ? err_prefix(err, code, "nftables is not available") : 0;
 }
 
