@@ -46,7 +46,9 @@ static int parse(const char *command, int argc, char *const *argv, struct reques
     return 0;
 }
 
-static int call_daemon(const char *command, const char *usage, int argc, char *const *argv)
+/* argument is what the command cannot do without, or NULL. */
+static int call_daemon(const char *command, const char *argument, const char *usage, int argc,
+                       char *const *argv)
 {
     struct request request;
     struct err err;
@@ -59,6 +61,10 @@ static int call_daemon(const char *command, const char *usage, int argc, char *c
         printf("Usage: fairlead %s\n", usage);
         return 0;
     }
+    if (argument && request.count == 1) {
+        fprintf(stderr, "fairlead %s: %s is missing; see fairlead %s --help\n", command, argument, command);
+        return 2;
+    }
     code = control_call(request.control_socket, request.count, request.arguments, stdout, &err);
     if (code < 0)
         fprintf(stderr, "fairlead %s: %s\n", command, err.text);
@@ -67,12 +73,13 @@ static int call_daemon(const char *command, const char *usage, int argc, char *c
 
 int status_main(int argc, char *const *argv)
 {
-    return call_daemon("status", "status [--control-socket PATH]\nExit status 0 says: in sync.", argc, argv);
+    return call_daemon("status", NULL, "status [--control-socket PATH]\nExit status 0 says: in sync.", argc,
+                       argv);
 }
 
 int explain_main(int argc, char *const *argv)
 {
-    return call_daemon("explain",
+    return call_daemon("explain", "ADDRESS:PORT",
                        "explain ADDRESS:PORT[/PROTOCOL] [--from ADDRESS] [--control-socket PATH]\n"
                        "For example: fairlead explain 10.96.0.10:53/udp --from 10.244.1.5",
                        argc, argv);
@@ -80,7 +87,7 @@ int explain_main(int argc, char *const *argv)
 
 int dump_main(int argc, char *const *argv)
 {
-    return call_daemon("dump", "dump [store|forwarding|dataplane] [--control-socket PATH]", argc, argv);
+    return call_daemon("dump", NULL, "dump [store|forwarding|dataplane] [--control-socket PATH]", argc, argv);
 }
 
 int cleanup_main(int argc, char *const *argv)

@@ -50,7 +50,7 @@ static void run(char *const *argv, struct result *ret)
 static void test_name_decides(void **state)
 {
     static const struct {
-        const char *argv[4];
+        const char *argv[5];
         int status;
         const char *begins;
     } cases[] = {
@@ -58,6 +58,9 @@ static void test_name_decides(void **state)
         {{"fairlead", "--help"}, 0, "fairlead: Kubernetes Service networking"},
         {{"fairlead", "proxy", "--help"}, 0, "Usage: fairlead proxy"},
         {{"fairlead", "--hostname-override=n1"}, 2, "fairlead: \"--hostname-override=n1\" is not a command"},
+        {{"fairlead", "explain"},
+         2,
+         "fairlead explain: ADDRESS:PORT is missing; see fairlead explain --help\n"},
         {{"fairlead"}, 2, "fairlead: Kubernetes Service networking"},
         /* By kube-proxy's name there are flags alone. */
         {{"kube-proxy", "--version"}, 0, "fairlead " FAIRLEAD_VERSION "\n"},
