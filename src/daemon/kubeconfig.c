@@ -165,6 +165,9 @@ static int print_node(const struct request *request, struct err *err)
     bool is_plain = strncmp(request->server, "http://", 7) == 0;
     if (strlen(request->node) > 253 || strpbrk(request->node, ",\"\n \t"))
         return err_set(err, EINVAL, "\"%.64s\" is not a node's name", request->node);
+    if (!is_plain && strncmp(request->server, "https://", 8) != 0)
+        return err_set(err, EINVAL, "--server: \"%.128s\" is not a URL such as https://192.0.2.1:6443",
+                       request->server);
     snprintf(path, sizeof(path), "%s/pki/ca.crt", request->data_dir);
     int code = is_plain ? 0 : read_file_whole(path, PEM_FILE_MAX, &ca, &len, err);
     if (code < 0)

@@ -61,6 +61,9 @@ static void test_name_decides(void **state)
         {{"fairlead", "explain"},
          2,
          "fairlead explain: ADDRESS:PORT is missing; see fairlead explain --help\n"},
+        {{"fairlead", "kubeconfig", "--node=n1", "--server=n1:6443"},
+         1,
+         "fairlead kubeconfig: --server: \"n1:6443\" is not a URL such as https://"},
         {{"fairlead"}, 2, "fairlead: Kubernetes Service networking"},
         /* By kube-proxy's name there are flags alone. */
         {{"kube-proxy", "--version"}, 0, "fairlead " FAIRLEAD_VERSION "\n"},
