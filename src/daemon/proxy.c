@@ -296,7 +296,8 @@ static int configure_and_serve(struct proxy_role *role)
     arena_init(&role->readings[1].arena);
     const char *refusal = read_config(role, &role->readings[0]);
     if (refusal)
-        fprintf(stderr, "fairlead proxy: %s\n", refusal);
+        fprintf(stderr, "fairlead proxy: %s%s%s\n", role->flags.config_file,
+                *role->flags.config_file ? ": " : "", refusal);
     else
         status = serve(role);
     arena_done(&role->readings[0].arena);

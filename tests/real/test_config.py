@@ -93,7 +93,8 @@ def outcome_of_theirs(status, written, text):
 
 def outcome_of_ours(status, written, text):
     at = text.rfind("fairlead proxy: ")
-    refusal = text[at:].removeprefix("fairlead proxy: ").rstrip("\n") if at >= 0 else None
+    # Ours names the file, kube-proxy does not.
+    refusal = text[at:].removeprefix("fairlead proxy: ").removeprefix("config.yaml: ").rstrip("\n") if at >= 0 else None
     warnings = [line[line.index("strict decoding error: "):] for line in text.split("\n")
                 if "strict decoding error: " in line and "fairlead proxy: " not in line]
     return Outcome(status, written, refusal, warnings, re.findall(r"--(\S+) is deprecated", text), text)
