@@ -45,7 +45,8 @@ struct daemon {
     int64_t started_ns;
     int claim_fd; /* this network namespace is ours */
     bool is_ending, has_loop;
-    bool is_failing; /* the last turn did */
+    bool is_failing;  /* the last turn did */
+    bool misses_node; /* the apiserver has no object of this node */
     int exit_status;
 };
 

@@ -17,7 +17,8 @@ static int status(struct daemon *daemon, int argc, char *const *argv, struct tex
     const struct sync *sync = &daemon->sync;
     if (argc > 0)
         return err_set(err, EINVAL, "status takes no arguments");
-    text_printf(reply, "node: %s\nzone: %s\nmode: %s\nmanifests: %s\n", daemon->options.node_name,
+    text_printf(reply, "node: %s%s\nzone: %s\nmode: %s\nmanifests: %s\n", daemon->options.node_name,
+                daemon->misses_node ? " (the apiserver has no Node of this name)" : "",
                 sync->node.view.zone ? intern_text(daemon->store->names, sync->node.view.zone) : "(none)",
                 daemon->dataplane->ops->name,
                 daemon->options.manifests ? daemon->options.manifests : "(none)");

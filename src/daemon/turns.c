@@ -159,6 +159,20 @@ static void warn_of_missing_pod_cidrs(const struct daemon *daemon)
             daemon->options.node_name);
 }
 
+/* kube-proxy waits for it at its start, says so after 30 s, and goes on. */
+static void note_node(struct daemon *daemon)
+{
+    bool was_missed = daemon->misses_node;
+    daemon->misses_node = daemon->options.role == ROLE_PROXY && daemon->sync.is_programmed &&
+                          !store_node_find(daemon->store, daemon->options.node_name);
+    if (daemon->misses_node && !was_missed)
+        log_warning(
+            "the apiserver has no Node %s: its zone and addresses are not known, and /healthz says 503",
+            daemon->options.node_name);
+    else if (was_missed && !daemon->misses_node)
+        log_info("the apiserver has Node %s now", daemon->options.node_name);
+}
+
 static void turn(struct daemon *daemon)
 {
     struct sync_result result;
@@ -184,6 +198,7 @@ static void turn(struct daemon *daemon)
         daemon->programmed_services = daemon->store->service_changes;
         daemon->programmed_slices = daemon->store->endpoint_changes;
     }
+    note_node(daemon);
     if (!result.did_program)
         return;
     record_turn(daemon, &result, began);

@@ -48,10 +48,14 @@ def test_node_that_goes(lab, rest, fleet):
     rest.good("DELETE", path("nodes", "n3", ""))
     node["metadata"].pop("resourceVersion")
     node["metadata"].pop("uid")
-    time.sleep(0.3)
+    proxy = fleet.proxies["n3"]
+    wait_until(lambda: "node: n3 (the apiserver has no Node of this name)\n" in proxy.tool("status").stdout, fed.CAUGHT_UP_S,
+               "the node is missed")
+    assert proxy.log().count("the apiserver has no Node n3: ") == 1
     assert answers(503)
     fed.create(rest, [node])
     wait_until(lambda: answers(200), fed.CAUGHT_UP_S, "the node is back")
+    assert "the apiserver has Node n3 now" in proxy.log()
 
 
 def test_configuration_in_force(lab, configured):  # noqa: F811
