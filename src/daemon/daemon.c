@@ -230,10 +230,24 @@ void daemon_take_options(struct daemon *daemon, const struct options *options)
     turns_take(daemon);
 }
 
+/* Signals that come while their handlers are away, before the loop and behind it, wait: between two runs
+ * SIGHUP would end the process, and a service manager would take that for an end that was wanted. */
+static void hold_signals(bool is_held)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+}
+
 int daemon_run(const struct options *options)
 {
     struct daemon daemon = {.options = *options, .started_ns = web_now().wall_ns};
     struct err err;
+    if (!options->dry_run)
+        hold_signals(true);
     daemon.store = store_new();
     metrics_init(&daemon.metrics);
     health_init(&daemon.health, options->sync_period_ms);
@@ -247,8 +261,10 @@ int daemon_run(const struct options *options)
         log_error("%s", err.text);
         daemon.exit_status = 1;
     } else if (!options->dry_run) {
+        hold_signals(false);
         while (!daemon.is_ending)
             uv_run(&daemon.loop, UV_RUN_DEFAULT);
+        hold_signals(true);
     }
     close_all(&daemon);
     return daemon.exit_status;

@@ -11,8 +11,10 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* An editor's several steps, and those of a ConfigMap's mount, are one change. */
+/* An editor's several steps, and those of a ConfigMap's mount, are one change; somebody who never stops
+ * writing beside the file, or signalling, puts it off for so long only. */
 #define SETTLE_MS 100
+#define PUT_OFF_MS 1000
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -47,8 +49,12 @@ static void on_timer(uv_timer_t *timer)
 static void on_changed(void *context, const char *name)
 {
     struct reload *reload = context;
+    uint64_t now_ms = uv_now(reload->timer.loop);
     (void)name;
-    uv_timer_start(&reload->timer, on_timer, SETTLE_MS, 0);
+    if (!uv_is_active((uv_handle_t *)&reload->timer))
+        reload->changed_ms = now_ms;
+    if (now_ms - reload->changed_ms < PUT_OFF_MS)
+        uv_timer_start(&reload->timer, on_timer, SETTLE_MS, 0);
 }
 
 static void on_hangup(uv_signal_t *hangup, int number)

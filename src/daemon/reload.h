@@ -34,6 +34,7 @@ struct reload {
     struct folder_watch *watch;
     uv_signal_t hangup;
     uv_timer_t timer;
+    uint64_t changed_ms; /* loop time of the first change that the timer waits for */
 };
 
 /* Nothing happens where the daemon's options name no reloader. */

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import tempfile
+import threading
 
 import fed
 import manifests
@@ -110,6 +111,29 @@ def test_anew(lab, prober, rest, configured, node_port):
         assert ask(prober, "client", node_port, PORT).pod == "a1"
     assert_untouched(counts)
     assert configured.child.pid == pid and configured.child.poll() is None
+
+
+def test_storm_of_signals(configured):
+    """Whoever sends SIGHUP without a pause neither puts the file off for good nor meets a moment without a handler."""
+    pid = configured.child.pid
+    over = threading.Event()
+
+    def signal_on():
+        while not over.wait(0.0003) and configured.child.poll() is None:
+            os.kill(pid, signal.SIGHUP)
+
+    storm = threading.Thread(target=signal_on)
+    storm.start()
+    try:
+        for count in (1, 2, 3):
+            configured.write({**configured.config,
+                              "clientConnection": {**configured.config["clientConnection"], "qps": 50 + count}})
+            configured.wait_log("changed: clientConnection; everything is opened anew for it", count)
+    finally:
+        over.set()
+        storm.join()
+    configured.wait_log("services are programmed", 4)
+    assert configured.child.poll() is None
 
 
 @pytest.mark.parametrize("wrong, sentence", [
