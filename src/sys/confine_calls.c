@@ -44,6 +44,10 @@ static const char *const used[] = {
     "set_tid_address",
     "tgkill",
     "prctl",
+    /* the end of programs that were started, and perhaps killed, before; libuv aborts where it cannot ask */
+    "wait4",
+    "waitid",
+    "waitpid",
     /* signals */
     "rt_sigaction",
     "rt_sigpending",

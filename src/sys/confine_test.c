@@ -262,11 +262,15 @@ static void by_and_by(void)
     uint64_t had = status_of("CapPrm");
     pthread_t thread;
     bool is_refused = false;
+    int status;
     struct err err;
     CHECK(confine_capabilities(writable, CONFINE_PACKET_PROGRAMS, &err) == 0);
     CHECK(confine_calls(CONFINE_PACKET_PROGRAMS, &err) == 0);
     check_kept(had & (KEPT | BIT(CAP_NET_RAW)));
     CHECK(run_program("true") == 0);
+    pid_t early = fork();
+    if (early == 0)
+        _exit(7);
     CHECK_REFUSED(EPERM, umount("/proc"));
     CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
     CHECK(pthread_create(&thread, NULL, old_thread, &is_refused) == 0);
@@ -276,6 +280,7 @@ static void by_and_by(void)
     CHECK(pthread_join(thread, NULL) == 0 && is_refused);
     check_kept(had & KEPT);
     CHECK(run_program("true") == -EPERM);
+    CHECK(waitpid(early, &status, 0) == early && WEXITSTATUS(status) == 7);
     CHECK_REFUSED(ENOSYS, umount("/proc"));
     check_daily_work();
 }
