@@ -81,6 +81,8 @@ int reload_open(struct reload *reload, struct daemon *daemon, struct err *err)
         return err_set(err, -code, "cannot watch for SIGHUP: %s", uv_strerror(code));
     reload->timer.data = reload->hangup.data = reload;
     uv_signal_start(&reload->hangup, on_hangup, SIGHUP);
+    /* It may have changed since it was read, when nobody watched. */
+    uv_timer_start(&reload->timer, on_timer, 0, 0);
     return 0;
 }
 

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import tempfile
 import threading
+import time
 
 import fed
 import manifests
@@ -111,6 +112,22 @@ def test_anew(lab, prober, rest, configured, node_port):
         assert ask(prober, "client", node_port, PORT).pod == "a1"
     assert_untouched(counts)
     assert configured.child.pid == pid and configured.child.poll() is None
+
+
+def test_change_while_all_is_opened_anew(configured):
+    """What is written behind the last reading, and before the folder is watched again, is read all the same."""
+    def put(qps):
+        configured.write({**configured.config,
+                          "clientConnection": {**configured.config["clientConnection"], "qps": qps}})
+
+    words = "changed: clientConnection; everything is opened anew for it"
+    for count in range(1, 10, 2):
+        put(50 + count)
+        end = time.monotonic() + fed.CAUGHT_UP_S
+        while configured.log().count(words) < count and time.monotonic() < end:
+            pass
+        put(51 + count)
+        configured.wait_log(words, count + 1)
 
 
 def test_storm_of_signals(configured):
