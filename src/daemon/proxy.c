@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/kernel_settings.h"
 #include "daemon/takeover.h"
+#include "source/kubeconfig.h"
 #include "sys/read_file.h"
 #include "sys/write_file.h"
 
@@ -240,6 +241,17 @@ static void on_difference(void *context, const char *field)
             differences->effect = RELOAD_ANEW;
 }
 
+/* What could not be opened would end a daemon that serves well. NULL, or what is wrong with it. */
+static const char *judge_kubeconfig(struct reading *reading)
+{
+    struct kubeconfig config = {0};
+    struct err err;
+    const char *path = reading->options.kubeconfig;
+    if (!path || !*path || kubeconfig_read(path, &reading->arena, &config, &err) == 0)
+        return NULL;
+    return arena_strdup(&reading->arena, err.text);
+}
+
 static const char *read_again(void *context, struct options *ret, enum reload_effect *ret_effect,
                               struct text *ret_names)
 {
@@ -253,10 +265,19 @@ static const char *read_again(void *context, struct options *ret, enum reload_ef
         arena_reset(&next->arena);
         return arena_strdup(&next->arena, err.text);
     }
-    const char *refusal = is_new ? read_config(role, next) : NULL;
-    if (!is_new || refusal)
+    if (!is_new)
+        return NULL;
+    const char *refusal = read_config(role, next);
+    if (!refusal)
+        config_difference(&current->config, &next->config, on_difference, &differences);
+    if (!refusal && differences.effect == RELOAD_ANEW)
+        refusal = judge_kubeconfig(next);
+    if (refusal) {
+        /* Asked again, it is judged again: what it names may be there by then. */
+        free(role->file);
+        role->file = NULL;
         return refusal;
-    config_difference(&current->config, &next->config, on_difference, &differences);
+    }
     *ret_effect = differences.effect;
     *ret = next->options;
     if (differences.effect != RELOAD_NOTHING)

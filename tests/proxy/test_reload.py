@@ -156,6 +156,7 @@ def test_storm_of_signals(configured):
 @pytest.mark.parametrize("wrong, sentence", [
     ({"clusterCIDR": "10.0.0.0/99"}, "10.0.0.0/99"),
     ({"oomScoreAdj": 5000}, "OOMScoreAdj: Invalid value: 5000"),
+    ({"clientConnection": {"kubeconfig": "/nonexistent/kubeconfig"}}, "/nonexistent/kubeconfig"),
     ("{", "json parse error: line 1"),
 ])
 def test_what_is_wrong_is_not_taken(prober, configured, node_port, wrong, sentence):
