@@ -6,6 +6,7 @@
 #include "daemon/announce.h"
 #include "daemon/confinement.h"
 #include "daemon/kernel_settings.h"
+#include "daemon/modes.h"
 #include "daemon/notices.h"
 #include "daemon/proxy_pages.h"
 #include "daemon/sources.h"
@@ -155,10 +156,16 @@ static int open_control(struct daemon *daemon, struct err *err)
 static int open_all(struct daemon *daemon, struct err *err)
 {
     int code = single_claim("fairlead", &daemon->claim_fd, err);
+    const struct dataplane_owner owner = {
+        .loop = &daemon->loop, .finished = turns_on_finished, .context = daemon};
+    const struct dataplane_ops *mode = NULL;
     if (code == 0)
-        code = nftables_dataplane.probe(err);
-    if (code == 0)
-        code = nftables_dataplane.open(&daemon->dataplane, err);
+        code = modes_choose(daemon->options.proxy_mode, &mode, err);
+    if (code == 0) {
+        bool starts_programs = daemon->options.role == ROLE_PROXY || mode->starts_programs;
+        confinement_enter(&daemon->options, starts_programs ? CONFINEMENT_STARTING : CONFINEMENT_SERVING);
+        code = mode->open(&daemon->dataplane, &owner, err);
+    }
     if (code == 0)
         code = interface_addresses_read(&daemon->interfaces, err);
     if (code < 0)
@@ -194,6 +201,11 @@ static void close_all(struct daemon *daemon)
     traffic_done(&daemon->traffic);
     control_close(daemon->control);
     service_health_free(daemon->service_health);
+    turns_finish(daemon);
+    if (daemon->disturbance.data)
+        uv_poll_stop(&daemon->disturbance);
+    if (daemon->dataplane)
+        daemon->dataplane->ops->close(daemon->dataplane);
     if (daemon->has_loop) {
         uv_walk(&daemon->loop, on_walk, NULL);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
@@ -202,8 +214,6 @@ static void close_all(struct daemon *daemon)
     embedded_done(&daemon->embedded);
     if (daemon->sync.store)
         sync_done(&daemon->sync);
-    if (daemon->dataplane)
-        daemon->dataplane->ops->close(daemon->dataplane);
     if (daemon->claim_fd > 0)
         close(daemon->claim_fd);
     free(daemon->interfaces.list);
@@ -252,8 +262,6 @@ int daemon_run(const struct options *options)
     metrics_init(&daemon.metrics);
     health_init(&daemon.health, options->sync_period_ms);
     take_settings(&daemon);
-    if (!options->dry_run)
-        confinement_enter(options, options->role == ROLE_PROXY ? CONFINEMENT_STARTING : CONFINEMENT_SERVING);
     int code = init_handles(&daemon, &err);
     if (code == 0)
         code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);

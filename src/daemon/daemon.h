@@ -35,6 +35,10 @@ struct daemon {
     struct traffic traffic;
     struct service_health *service_health;
     struct web *web;
+    struct {
+        struct health_time began;
+        uint64_t service_changes, endpoint_changes; /* that it takes in */
+    } turn;                                         /* the last one, or the one under way */
     uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */
     uv_timer_t collector; /* removes what had to linger */
     uv_poll_t disturbance;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/sources.h"
+#include "dataplane/iptables/iptables.h"
 #include "forwarding/describe.h"
 
 #include <stdio.h>
@@ -36,6 +37,8 @@ int dry_run(struct daemon *daemon, struct err *err)
     qsort(entries, count, sizeof(*entries), entry_order);
     if (daemon->options.dry_run == DRY_RUN_NFTABLES)
         nftables_dataplane.render(&daemon->sync.node.dataplane, entries, count, &text);
+    if (daemon->options.dry_run == DRY_RUN_IPTABLES)
+        iptables_dataplane.render(&daemon->sync.node.dataplane, entries, count, &text);
     for (size_t i = 0; daemon->options.dry_run == DRY_RUN_FORWARDING && i < count; i++)
         describe_entry(entries[i], &text);
     fwrite(text_str(&text), 1, text.len, stdout);

@@ -76,6 +76,8 @@ static void take_node_port_addresses(const struct options *options,
             facts->node_port_addresses[count++] = interfaces->list[i];
     for (int family = 0; family < FAMILY_COUNT; family++)
         facts->is_every_address[family] = !by_node_object && !narrows(options, (enum family)family);
+    memcpy(facts->dataplane.are_node_ports_everywhere, facts->is_every_address,
+           sizeof(facts->is_every_address));
     facts->dataplane.node_port_addresses = facts->node_port_addresses;
     facts->dataplane.node_port_address_count = count;
 }
@@ -132,6 +134,8 @@ void node_build(const struct options *options, struct store *store,
     take_node_ips(options, node, facts);
     take_node_port_addresses(options, interfaces, facts);
     take_service_cidrs(store, facts);
+    facts->dataplane.has_localhost_node_ports = options->has_localhost_node_ports;
+    facts->dataplane.masquerade_mark = options->masquerade_mark;
     facts->dataplane.view = &facts->view;
 }
 

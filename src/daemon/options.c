@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/options.h"
 
+#include "daemon/modes.h"
+
 #include "base/cleanup.h"
 #include "base/text.h"
 
@@ -103,10 +105,12 @@ static int take_dry_run(struct parser *parser, const char *value, struct err *er
 {
     if (!value || strcmp(value, "nftables") == 0)
         parser->options.dry_run = DRY_RUN_NFTABLES;
+    else if (strcmp(value, "iptables") == 0)
+        parser->options.dry_run = DRY_RUN_IPTABLES;
     else if (strcmp(value, "forwarding") == 0)
         parser->options.dry_run = DRY_RUN_FORWARDING;
     else
-        return err_set(err, EINVAL, "\"%.32s\" is not one of nftables, forwarding", value);
+        return err_set(err, EINVAL, "\"%.32s\" is not one of nftables, iptables, forwarding", value);
     return 0;
 }
 
@@ -117,7 +121,9 @@ static int take_dry_run(struct parser *parser, const char *value, struct err *er
 static const struct flag flags[] = {
     {"--manifests", "DIR", "the folder of YAML and JSON files to serve", TEXT(options.manifests)},
     {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
-    {"--proxy-mode", "MODE", "nftables; auto is the same until there are more", TEXT(options.proxy_mode)},
+    {"--proxy-mode", "MODE",
+     "nftables (the default), iptables, or auto: the best of them that this kernel can do",
+     TEXT(options.proxy_mode)},
     {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
     {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
      TEXT(detect_local_mode)},
@@ -156,7 +162,8 @@ static const struct flag flags[] = {
     {"--service-node-port-range", "FIRST-LAST", "where node ports are given from; 30000-32767",
      TEXT(node_port_range)},
     {"--dry-run", NULL,
-     "print the nftables table that the folder makes (=forwarding: the decisions), and end",
+     "print the nftables table that the folder makes (=iptables: those rules; =forwarding: the decisions), "
+     "and end",
      CUSTOM(take_dry_run)},
     {"--v", "LEVEL", "log more: 2 and above tell of every turn", CUSTOM(take_verbosity)},
     {"--help", NULL, "this text", BOOL(options.shows_help)},
@@ -308,14 +315,14 @@ static int finish_node_name(struct parser *parser, struct err *err)
 
 static int finish_mode(struct options *options, struct err *err)
 {
-    static const char *const later[] = {"iptables", "ipvs", "userspace", "ebpf"};
+    static const char *const later[] = {"ipvs", "userspace", "ebpf"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (strcmp(options->proxy_mode, later[i]) == 0)
-            return err_set(err, EINVAL, "--proxy-mode: %s is not in this version; nftables and auto are",
-                           later[i]);
-    if (strcmp(options->proxy_mode, "nftables") != 0 && strcmp(options->proxy_mode, "auto") != 0)
-        return err_set(err, EINVAL, "--proxy-mode: \"%.32s\" is not one of nftables, auto",
-                       options->proxy_mode);
+            return err_set(err, EINVAL, "--proxy-mode: %s is not in this version; %s are", later[i],
+                           modes_list());
+    if (!modes_has(options->proxy_mode))
+        return err_set(err, EINVAL, "--proxy-mode: \"%.32s\" is not one of %s", options->proxy_mode,
+                       modes_list());
     return 0;
 }
 
@@ -405,7 +412,12 @@ static int finish(struct parser *parser, struct err *err)
     if (code == 0)
         code = finish_local_detect(parser, err);
     const char *node_ports = parser->node_port_addresses;
-    options->node_ports_on_primary = !node_ports || !*node_ports || strcmp(node_ports, "primary") == 0;
+    if (options->dry_run == DRY_RUN_IPTABLES)
+        options->proxy_mode = "iptables";
+    bool is_iptables = strcmp(options->proxy_mode, "iptables") == 0;
+    if (!node_ports || !*node_ports)
+        node_ports = is_iptables ? "0.0.0.0/0,::/0" : "primary"; /* as kube-proxy's modes have it */
+    options->node_ports_on_primary = strcmp(node_ports, "primary") == 0;
     if (code == 0 && !options->node_ports_on_primary)
         code = for_each_piece(parser, node_ports, take_node_port_cidr, "--nodeport-addresses", err);
     if (code == 0)
@@ -424,7 +436,8 @@ int options_parse(int argc, char *const *argv, struct arena *arena, struct optio
         .options = {.proxy_mode = "nftables",
                     .control_socket = CONTROL_SOCKET_DEFAULT,
                     .is_confined = true,
-                    .sync_period_ms = 30000},
+                    .sync_period_ms = 30000,
+                    .masquerade_mark = 1u << 14},
     };
     take_healthz(&parser, "0.0.0.0:10256", NULL);
     take_metrics(&parser, "127.0.0.1:10249", NULL);

@@ -14,7 +14,7 @@ struct reloader;
 enum role { ROLE_STANDALONE, ROLE_PROXY };
 
 /* What --dry-run prints instead of serving. */
-enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_FORWARDING };
+enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_IPTABLES, DRY_RUN_FORWARDING };
 
 #define API_ADDRESSES_MAX 8
 
@@ -30,6 +30,8 @@ struct options {
     const char *proxy_mode;
     bool masquerade_all, is_bind_hard_fail, is_confined, shows_help;
     enum dry_run dry_run;
+    uint32_t masquerade_mark; /* one bit */
+    bool has_localhost_node_ports;
     unsigned sync_period_ms;
     int verbosity;
     enum local_detect local_detect;

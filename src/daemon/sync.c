@@ -116,21 +116,27 @@ static int load(struct sync *sync, struct dataplane_result *ret, struct err *err
     return sync->dataplane->ops->load(sync->dataplane, &sync->node.dataplane, entries, count, ret, err);
 }
 
-static int apply(struct sync *sync, struct dataplane_result *ret, struct err *err)
+static struct dataplane_change *planned_changes(const struct sync *sync)
 {
-    cleanup_free struct dataplane_change *changes = xcalloc(sync->planned_count, sizeof(*changes));
+    struct dataplane_change *changes = xcalloc(sync->planned_count, sizeof(*changes));
     for (size_t i = 0; i < sync->planned_count; i++)
         changes[i] =
             (struct dataplane_change){.old = sync->planned[i]->entry, .next = sync->planned[i]->planned};
+    return changes;
+}
+
+static int apply(struct sync *sync, struct dataplane_result *ret, struct err *err)
+{
+    cleanup_free struct dataplane_change *changes = planned_changes(sync);
     int code = -EXFULL;
-    if (!sync->needs_load)
+    sync->is_load = sync->needs_load;
+    sync->needs_load = false;
+    if (!sync->is_load)
         code = sync->dataplane->ops->sync(sync->dataplane, &sync->node.dataplane, changes,
                                           sync->planned_count, ret, err);
     /* EXFULL: the table's sets are full and are made anew, larger, in one load. */
     if (code == -EXFULL)
         code = load(sync, ret, err);
-    if (code == 0 && sync->applied)
-        sync->applied(sync->context, changes, sync->planned_count);
     return code;
 }
 
@@ -167,28 +173,44 @@ void sync_plan_all(struct sync *sync)
         plan(sync, record);
 }
 
+int sync_finish(struct sync *sync, int code, const struct dataplane_result *dataplane,
+                struct sync_result *ret)
+{
+    sync->is_under_way = false;
+    sync->failures = code < 0 ? sync->failures + 1 : 0;
+    sync->needs_load |= code < 0;
+    *ret = (struct sync_result){0};
+    if (code < 0)
+        return code;
+    *ret = (struct sync_result){.did_program = true,
+                                .was_full = sync->is_load || dataplane->was_full,
+                                .changed = (uint32_t)sync->planned_count,
+                                .dataplane = *dataplane};
+    if (sync->applied) {
+        cleanup_free struct dataplane_change *changes = planned_changes(sync);
+        sync->applied(sync->context, changes, sync->planned_count);
+    }
+    settle(sync);
+    sync->is_programmed = true;
+    sync->turns++;
+    return 0;
+}
+
 int sync_turn(struct sync *sync, struct sync_result *ret, struct err *err)
 {
-    struct sync_result result = {0};
-    *ret = result;
-    if (!sync->is_source_synced)
+    struct dataplane_result result = {0};
+    *ret = (struct sync_result){0};
+    if (!sync->is_source_synced || sync->is_under_way)
         return 0;
     sync_plan_all(sync);
-    result.changed = (uint32_t)sync->planned_count;
-    if (result.changed == 0 && !sync->needs_load)
+    if (sync->planned_count == 0 && !sync->needs_load)
         return 0;
-    int code = apply(sync, &result.dataplane, err);
-    if (code == 0)
-        settle(sync);
-    result.did_program = code == 0;
-    result.was_full = sync->needs_load || result.dataplane.was_full;
-    sync->needs_load = code < 0;
-    sync->failures = code < 0 ? sync->failures + 1 : 0;
-    sync->is_programmed |= code == 0;
-    sync->turns += code == 0;
-    if (code == 0)
-        *ret = result;
-    return code;
+    int code = apply(sync, &result, err);
+    if (code == -EINPROGRESS) {
+        sync->is_under_way = true;
+        return 0;
+    }
+    return sync_finish(sync, code, &result, ret);
 }
 
 unsigned sync_retry_delay_ms(const struct sync *sync)

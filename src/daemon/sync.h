@@ -18,10 +18,12 @@ struct sync {
     bool is_source_synced; /* before it, nothing is programmed */
     bool needs_load;       /* the kernel is unknown, or everything changed */
     bool is_programmed;    /* the first programming is done */
+    bool is_under_way;     /* the dataplane works on the planned entries: sync_finish */
     unsigned failures;     /* in a row */
     uint64_t turns;
     struct service_record **planned; /* this turn's */
     size_t planned_count, planned_capacity;
+    bool is_load; /* what is under way is everything */
     uint64_t empty_locals[FAMILY_COUNT]
                          [2]; /* services whose Local policy leaves nobody here: internal, external */
     void (*report)(void *context, const char *sentence); /* for people; may be NULL */
@@ -41,8 +43,13 @@ void sync_init(struct sync *sync, struct store *store, struct dataplane *datapla
 void sync_done(struct sync *sync);
 
 /* Takes in everything that is dirty and makes the kernel agree. On failure (-errno, with a sentence) nothing
- * of the turn is in force, and the next turn loads everything. */
+ * of the turn is in force, and the next turn loads everything. With is_under_way set nothing is decided yet,
+ * and another turn does nothing until sync_finish. */
 int sync_turn(struct sync *sync, struct sync_result *ret, struct err *err);
+/* The last half of a turn that returned with is_under_way set: what the dataplane told its owner. Returns
+ * code. */
+int sync_finish(struct sync *sync, int code, const struct dataplane_result *dataplane,
+                struct sync_result *ret);
 /* The first half of a turn alone: every dirty service gets its planned entry. For dry runs. */
 void sync_plan_all(struct sync *sync);
 /* The back-off before the next try after failures in a row: 100 ms doubling to 30 s. */

@@ -27,7 +27,8 @@ static void on_done(void *context, unsigned failures)
         log_warning("not all that kube-proxy left could be removed; the next start tries again");
     else
         log_debug("nothing of kube-proxy is left on this node");
-    confinement_enter(&daemon->options, CONFINEMENT_SERVING);
+    if (!daemon->dataplane->ops->starts_programs)
+        confinement_enter(&daemon->options, CONFINEMENT_SERVING);
 }
 
 void takeover_begin(struct daemon *daemon)

@@ -173,51 +173,86 @@ static void note_node(struct daemon *daemon)
         log_info("the apiserver has Node %s now", daemon->options.node_name);
 }
 
-static void turn(struct daemon *daemon)
+static void report_failure(struct daemon *daemon, const struct err *err)
 {
-    struct sync_result result;
-    struct err err;
-    bool was_programmed = daemon->sync.is_programmed;
-    struct health_time began = web_now();
-    int code = sync_turn(&daemon->sync, &result, &err);
-    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        daemon->metrics.nftables_sync_failures_total[family]++;
+    unsigned delay_ms = sync_retry_delay_ms(&daemon->sync);
+    announce(NOTIFY_STATUS, "%s", err->text);
+    daemon->is_failing = true;
+    log_error("%s; everything is tried again in %u ms, what was in force stays in force", err->text,
+              delay_ms);
+    uv_timer_start(&daemon->retry, on_retry, delay_ms, 0);
+}
+
+static void report_programmed(struct daemon *daemon, const struct sync_result *result)
+{
+    bool is_first = daemon->sync.turns == 1, was_failing = daemon->is_failing;
+    record_turn(daemon, result, daemon->turn.began);
+    watch_disturbance(daemon);
+    if (result->dataplane.was_disturbed)
+        repair_soon(daemon);
+    if (is_first) {
+        log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
+                 HASH_COUNT(daemon->store->services), result->dataplane.element_adds);
+        warn_of_missing_pod_cidrs(daemon);
+        takeover_begin(daemon);
+    }
+    daemon->is_failing = false;
+    if (is_first || was_failing)
+        turns_announce(daemon);
+    int delay_ms = daemon->dataplane->ops->collect_delay_ms(daemon->dataplane);
+    if (delay_ms >= 0 && !uv_is_active((uv_handle_t *)&daemon->collector))
+        uv_timer_start(&daemon->collector, on_collect, (uint64_t)delay_ms, 0);
+}
+
+/* A turn is over: at once, or when the dataplane says so. */
+static void conclude(struct daemon *daemon, int code, const struct sync_result *result, const struct err *err)
+{
     if (code < 0) {
-        for (int family = 0; family < FAMILY_COUNT; family++)
-            daemon->metrics.nftables_sync_failures_total[family]++;
-        unsigned delay_ms = sync_retry_delay_ms(&daemon->sync);
-        announce(NOTIFY_STATUS, "%s", err.text);
-        daemon->is_failing = true;
-        log_error("%s; everything is tried again in %u ms, what was in force stays in force", err.text,
-                  delay_ms);
-        uv_timer_start(&daemon->retry, on_retry, delay_ms, 0);
+        report_failure(daemon, err);
         return;
     }
     for (int family = 0; family < FAMILY_COUNT && daemon->sync.is_programmed; family++)
         health_updated(&daemon->health, (enum family)family, web_now());
     if (daemon->sync.is_programmed) {
-        daemon->programmed_services = daemon->store->service_changes;
-        daemon->programmed_slices = daemon->store->endpoint_changes;
+        daemon->programmed_services = daemon->turn.service_changes;
+        daemon->programmed_slices = daemon->turn.endpoint_changes;
     }
     note_node(daemon);
-    if (!result.did_program)
+    if (result->did_program)
+        report_programmed(daemon, result);
+}
+
+static void turn(struct daemon *daemon)
+{
+    struct sync_result result;
+    struct err err;
+    if (daemon->sync.is_under_way)
         return;
-    record_turn(daemon, &result, began);
-    watch_disturbance(daemon);
-    if (result.dataplane.was_disturbed)
-        repair_soon(daemon);
-    if (!was_programmed) {
-        log_info("node %s: %u services are programmed, %u elements written", daemon->options.node_name,
-                 HASH_COUNT(daemon->store->services), result.dataplane.element_adds);
-        warn_of_missing_pod_cidrs(daemon);
-        takeover_begin(daemon);
-    }
-    bool was_failing = daemon->is_failing;
-    daemon->is_failing = false;
-    if (!was_programmed || was_failing)
-        turns_announce(daemon);
-    int delay_ms = daemon->dataplane->ops->collect_delay_ms(daemon->dataplane);
-    if (delay_ms >= 0 && !uv_is_active((uv_handle_t *)&daemon->collector))
-        uv_timer_start(&daemon->collector, on_collect, (uint64_t)delay_ms, 0);
+    daemon->turn.began = web_now();
+    daemon->turn.service_changes = daemon->store->service_changes;
+    daemon->turn.endpoint_changes = daemon->store->endpoint_changes;
+    int code = sync_turn(&daemon->sync, &result, &err);
+    daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
+    if (!daemon->sync.is_under_way)
+        conclude(daemon, code, &result, &err);
+}
+
+void turns_on_finished(void *context, int code, const struct dataplane_result *dataplane,
+                       const struct err *err)
+{
+    struct daemon *daemon = context;
+    struct sync_result result;
+    conclude(daemon, sync_finish(&daemon->sync, code, dataplane, &result), &result, err);
+    if (code == 0 && !daemon->is_ending)
+        turn(daemon); /* what came in meanwhile */
+}
+
+void turns_finish(struct daemon *daemon)
+{
+    while (daemon->sync.is_under_way)
+        uv_run(&daemon->loop, UV_RUN_ONCE);
 }
 
 static void note_queued(struct daemon *daemon)
@@ -269,7 +304,7 @@ static void on_disturbed(uv_poll_t *poll, int status, int events)
     struct daemon *daemon = poll->data;
     if (!daemon->dataplane->ops->is_disturbed(daemon->dataplane) || daemon->sync.needs_load)
         return;
-    log_warning("somebody else changed fairlead's nftables table: it is compared and repaired");
+    log_warning("somebody else changed fairlead's rules: they are compared and repaired");
     repair_soon(daemon);
 }
 

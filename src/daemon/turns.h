@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
+#include "dataplane/dataplane.h"
 
 struct daemon;
 
@@ -12,5 +13,10 @@ void turns_init(struct daemon *daemon);
 void turns_take(struct daemon *daemon);
 /* Tells the service manager that this daemon serves, and what. */
 void turns_announce(const struct daemon *daemon);
+/* For the dataplane: what a turn left under way is over. */
+void turns_on_finished(void *context, int code, const struct dataplane_result *dataplane,
+                       const struct err *err);
+/* Waits for what is under way, so that a daemon that ends leaves nothing half done. */
+void turns_finish(struct daemon *daemon);
 /* For interface_watch_open: the node's addresses changed. */
 void turns_on_interfaces(void *context);

@@ -3,6 +3,8 @@
 #include "base/text.h"
 #include "forwarding/entry.h"
 
+#include <uv.h>
+
 /* What every dataplane promises. sync and load take effect on packets in one transaction each: all of it or
  * nothing. When one fails, the kernel's state counts as unknown and the caller calls load with everything,
  * later, until it succeeds; packets go on by what was in force. Nothing outside the dataplane's own table is
@@ -20,6 +22,11 @@ struct dataplane_node {
     const struct node_view *view;
     const struct address *node_port_addresses; /* the addresses that node ports answer on; no loopback */
     uint32_t node_port_address_count;
+    /* The rest is for the iptables and IPVS layouts. */
+    bool are_node_ports_everywhere[FAMILY_COUNT]; /* on every local address; the list is not asked then */
+    bool has_localhost_node_ports;                /* IPv4 loopback too */
+    bool is_conntrack_liberal;                    /* net.netfilter.nf_conntrack_tcp_be_liberal is not 0 */
+    uint32_t masquerade_mark;                     /* one bit */
     const struct prefix *service_cidrs; /* an unallocated address in one of these is dropped (KEP-1880) */
     uint32_t service_cidr_count;
 };
@@ -31,14 +38,26 @@ struct dataplane_result {
     bool was_full;      /* everything was compared or written, not the change alone */
 };
 
+/* Whom a dataplane tells that load or sync is over, where that takes longer than their call. */
+struct dataplane_owner {
+    uv_loop_t *loop;
+    /* From the loop: 0, or -errno with a sentence. result is borrowed. */
+    void (*finished)(void *context, int code, const struct dataplane_result *result, const struct err *err);
+    void *context;
+};
+
 struct dataplane_ops {
-    const char *name; /* as --proxy-mode says it */
+    const char *name;     /* as --proxy-mode says it */
+    bool starts_programs; /* of the host's, iptables, for as long as it is open */
+    bool is_of_iptables;  /* its rules are where kube-proxy's iptables mode has them */
     /* 0 when this kernel can do it, else -errno with the reason. */
     int (*probe)(struct err *err);
-    int (*open)(struct dataplane **ret, struct err *err);
+    int (*open)(struct dataplane **ret, const struct dataplane_owner *owner, struct err *err);
     /* Leaves the kernel state in place. */
     void (*close)(struct dataplane *dataplane);
-    /* Makes the kernel hold exactly entries: adopts what it finds, repairs, adds and removes. */
+    /* Makes the kernel hold exactly entries: adopts what it finds, repairs, adds and removes. May return
+     * -EINPROGRESS, as sync may: then *ret is not set, the owner hears when it is over, and neither is called
+     * before. What was handed in need not live that long. */
     int (*load)(struct dataplane *dataplane, const struct dataplane_node *node,
                 const struct entry *const *entries, size_t count, struct dataplane_result *ret,
                 struct err *err);

@@ -40,7 +40,7 @@ void run_init(struct run *run, struct world *world)
                         .options = {.node_name = WORLD_NODE, .local_detect = LOCAL_DETECT_CIDR}};
     run->options.has_cluster_cidr[FAMILY_IPV4] = true;
     prefix_parse("10.0.0.0/16", &run->options.cluster_cidr[FAMILY_IPV4], NULL);
-    must(nftables_dataplane.open(&run->dataplane, &err), &err);
+    must(nftables_dataplane.open(&run->dataplane, &(struct dataplane_owner){0}, &err), &err);
     must(kernel_open(&run->kernel, &err), &err);
     sync_init(&run->sync, run->store, run->dataplane, &run->options, &world->interfaces);
     run->sync.is_source_synced = true;

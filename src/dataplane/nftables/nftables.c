@@ -91,8 +91,9 @@ static int probe(struct err *err)
     return code < 0 ? err_prefix(err, code, "nftables is not available") : 0;
 }
 
-static int open_(struct dataplane **ret, struct err *err)
+static int open_(struct dataplane **ret, const struct dataplane_owner *owner, struct err *err)
 {
+    (void)owner; /* nothing takes longer than its call */
     struct nftables *nftables = xcalloc(1, sizeof(*nftables));
     nftables->base.ops = &nftables_dataplane;
     int code = kernel_open(&nftables->kernel, err);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "base/text.h"
+#include "dataplane/iptables/portion.h"
+
+#include <uthash.h>
+
+/* All that kube-proxy's iptables mode makes in one family: as it should be (layout_build), or as the kernel
+ * has it (layout_parse). The difference of the two is what iptables-restore is given. */
+
+enum layout_table { TABLE_MANGLE, TABLE_NAT, TABLE_FILTER, TABLE_COUNT }; /* the order of packets */
+
+/* Beside kube-proxy's chains there is one of our own, FAIRLEAD-CLUSTER-IPS in the filter table, so that this
+ * mode's verdicts are those of the others: ports that a service does not have are refused, addresses of the
+ * service ranges that nobody has are dropped. Packets to those ranges alone are sent there, and where the
+ * ranges are not known (before Kubernetes 1.33) nobody is. And what the node itself sends to addresses
+ * without endpoints is refused, too: OUTPUT leads to KUBE-EXTERNAL-SERVICES. */
+
+struct layout_chain {
+    char *key; /* "nat KUBE-SERVICES" */
+    enum layout_table table;
+    const char *name;   /* inside key */
+    const char **rules; /* as iptables-save prints them, after "-A NAME " */
+    uint32_t count, capacity;
+    uint32_t tail; /* so many at the end stay there; what is before them may come in any order */
+    bool is_ordered;
+    bool is_base; /* INPUT and the like: others have rules in it, ours come first */
+    UT_hash_handle hh;
+};
+
+struct layout {
+    struct arena arena;
+    struct layout_chain *chains;
+};
+
+/* Everything that should be there. PURE; layout_done. */
+void layout_build(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
+                  enum family family, bool is_brief, struct layout *ret);
+/* What iptables-save printed. -EINVAL and a sentence when it is not that. PURE; layout_done. */
+int layout_parse(const char *saved, struct layout *ret, struct err *err);
+void layout_done(struct layout *layout);
+
+/* The input of `iptables-restore --noflush` that makes have into want: whole chains where they differ, jumps
+ * that are missing, chains of services that are gone. Nothing when they agree. Returns how many rules it
+ * adds. PURE. */
+uint32_t layout_difference(const struct layout *have, const struct layout *want, struct text *ret);
+/* As iptables-save would print it, chains in order of name. PURE. */
+void layout_render(const struct layout *layout, struct text *ret);
