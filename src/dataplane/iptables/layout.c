@@ -205,6 +205,13 @@ static void add_node_port_rules(struct layout *layout, const struct dataplane_no
     services->tail = services->count - before;
 }
 
+/* iptables-restore of the nft backend keeps its chains sorted, and finds the place of the next one from the
+ * end: in any other order 20,000 chains take it minutes (1.8.9). */
+static int chain_order(const struct layout_chain *a, const struct layout_chain *b)
+{
+    return a->table != b->table ? (int)a->table - (int)b->table : strcmp(a->name, b->name);
+}
+
 void layout_build(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
                   enum family family, bool is_brief, struct layout *ret)
 {
@@ -221,6 +228,7 @@ void layout_build(const struct dataplane_node *node, const struct entry *const *
     }
     add_node_port_rules(ret, node, family);
     add_service_ranges(ret, node, family);
+    HASH_SORT(ret->chains, chain_order);
 }
 
 void layout_done(struct layout *layout)
@@ -261,6 +269,7 @@ int layout_parse(const char *saved, struct layout *ret, struct err *err)
     int table = -1, code = 0;
     for (char *line; code == 0 && (line = strsep(&rest, "\n"));)
         code = parse_line(ret, line, &table, err);
+    HASH_SORT(ret->chains, chain_order);
     if (code < 0)
         layout_done(ret);
     return code;
@@ -361,15 +370,9 @@ uint32_t layout_difference(const struct layout *have, const struct layout *want,
     return added;
 }
 
-static int chain_order(const struct layout_chain *a, const struct layout_chain *b)
-{
-    return a->table != b->table ? (int)a->table - (int)b->table : strcmp(a->name, b->name);
-}
-
 void layout_render(const struct layout *layout, struct text *ret)
 {
-    struct layout_chain *chains = layout->chains;
-    HASH_SORT(chains, chain_order);
+    const struct layout_chain *chains = layout->chains;
     for (int table = 0; table < TABLE_COUNT; table++) {
         text_printf(ret, "*%s\n", table_names[table]);
         for (const struct layout_chain *chain = chains; chain; chain = chain->hh.next)
