@@ -222,9 +222,10 @@ static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
     struct iptables *iptables = (struct iptables *)dataplane;
     if (!iptables->is_known)
         return err_set(err, ESTALE, "what iptables holds is not known");
-    for (size_t i = 0; i < count; i++)
-        iptables->endpoints += (changes[i].next ? changes[i].next->endpoint_count : 0) -
-                               (changes[i].old ? changes[i].old->endpoint_count : 0);
+    for (size_t i = 0; i < count; i++) {
+        iptables->endpoints += changes[i].next ? changes[i].next->endpoint_count : 0;
+        iptables->endpoints -= changes[i].old ? changes[i].old->endpoint_count : 0;
+    }
     iptables->result = (struct dataplane_result){0};
     for (int family = 0; family < FAMILY_COUNT; family++)
         if (iptables->has_family[family])
