@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define COMPLAINT_MAX 200
+#define COMPLAINT_MAX 300
 
 struct program {
     uv_process_t process;
@@ -104,12 +104,32 @@ void program_cancel(struct program *program)
     waitpid(pid, NULL, 0); /* nobody else will, and a killed program does not make us wait */
 }
 
+pid_t program_pid(const struct program *program)
+{
+    return uv_process_get_pid(&program->process);
+}
+
+/* In one line. iptables ends a line with a colon and says in the next what it was. */
+static void join_complaints(char *complaint, struct text *ret)
+{
+    for (char *line; (line = strsep(&complaint, "\n"));) {
+        line[strcspn(line, "\r")] = '\0';
+        for (size_t len = strlen(line); len && line[len - 1] == ' ';)
+            line[--len] = '\0';
+        if (*line == '\0')
+            continue;
+        bool goes_on = ret->len && text_str(ret)[ret->len - 1] == ':';
+        text_printf(ret, "%s%s", ret->len == 0 ? "" : goes_on ? " " : "; ", line);
+    }
+}
+
 static void fail(struct program *program, int code, const char *what)
 {
     struct err err;
-    program->complaint[strcspn(program->complaint, "\n")] = '\0';
-    err_set(&err, code, "%s %s%s%s", program->name, what, *program->complaint ? ": " : "",
-            program->complaint);
+    struct text complaint = {0};
+    join_complaints(program->complaint, &complaint);
+    err_set(&err, code, "%s %s%s%s", program->name, what, complaint.len ? ": " : "", text_str(&complaint));
+    text_done(&complaint);
     finish(program);
     program->done(program->context, -code, &err, NULL);
 }
@@ -234,7 +254,7 @@ int program_start(struct program **ret, uv_loop_t *loop, const char *path, const
                   const char *input, size_t input_len, size_t output_max, unsigned timeout_ms,
                   program_done_fn *done, void *context, struct err *err)
 {
-    const char *name = argv[1] ? argv[1] : path;
+    const char *name = argv[1] && *argv[1] != '-' ? argv[1] : argv[0];
     struct program *program = prepare(loop, name, input, input_len);
     program->output_max = output_max;
     program->done = done;

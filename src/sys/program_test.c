@@ -78,10 +78,12 @@ static void says_how_it_ended(void **state)
         int code;
         const char *sentence;
     } cases[] = {
-        {"echo first >&2; echo second >&2; exit 3", -EIO, "-c failed with exit code 3: first"},
-        {"exit 1", -EIO, "-c failed with exit code 1"},
-        {"kill -9 $$", -EIO, "-c was ended by signal 9"},
-        {"head -c 100000 /dev/zero", -EFBIG, "-c says more than can be read"},
+        {"echo first >&2; echo second >&2; exit 3", -EIO, "sh failed with exit code 3: first; second"},
+        {"printf 'sh: \\n\\nline 3 is bad\\n' >&2; exit 3", -EIO,
+         "sh failed with exit code 3: sh: line 3 is bad"},
+        {"exit 1", -EIO, "sh failed with exit code 1"},
+        {"kill -9 $$", -EIO, "sh was ended by signal 9"},
+        {"head -c 100000 /dev/zero", -EFBIG, "sh says more than can be read"},
         {"exec 0<&-; echo well", 0, ""}, /* it need not read its input */
     };
     struct text input = {0};
@@ -110,7 +112,7 @@ static void kills_what_takes_too_long(void **state)
     close(ends[1]);
     uv_run(&run.loop, UV_RUN_DEFAULT);
     assert_int_equal(run.code, -ETIMEDOUT);
-    assert_string_equal(run.err.text, "-c takes too long and was killed");
+    assert_string_equal(run.err.text, "sh takes too long and was killed");
     struct pollfd end = {.fd = ends[0]};
     assert_int_equal(poll(&end, 1, 30000), 1);
     assert_true(end.revents & POLLHUP);

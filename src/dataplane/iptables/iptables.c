@@ -5,6 +5,7 @@
 #include "sys/program.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,15 +104,34 @@ static int take_saved(struct iptables *iptables, const char *saved, struct err *
     return 0;
 }
 
+/* Where iptables-restore says which line it was, the line itself says more. Its own last line of a table is
+ * named when the kernel refused the whole. */
+static void name_line(const struct iptables *iptables, struct err *err)
+{
+    const char *at = strstr(err->text, "line"), *line = text_str(&iptables->input[iptables->family]);
+    unsigned long number = 0;
+    char text[sizeof(err->text)];
+    for (; at && number == 0; at = strstr(at + 1, "line"))
+        number = strtoul(at + strlen("line") + strspn(at + strlen("line"), ": "), NULL, 10);
+    for (; number > 1 && *line; number--)
+        line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n');
+    if (number != 1 || *line != '-')
+        return;
+    snprintf(text, sizeof(text), "%s; the line is \"%.*s\"", err->text, (int)strcspn(line, "\n"), line);
+    memcpy(err->text, text, sizeof(text));
+}
+
 static void on_program(void *context, int code, const struct err *failure,
                        const struct program_output *output)
 {
     struct iptables *iptables = context;
     struct err err;
     iptables->program = NULL;
-    if (code < 0)
+    if (code < 0) {
         err = *failure;
-    else if (iptables->step == STEP_SAVE)
+        if (iptables->step == STEP_RESTORE)
+            name_line(iptables, &err);
+    } else if (iptables->step == STEP_SAVE)
         code = take_saved(iptables, output->text, &err);
     else
         iptables->result.transactions++;
