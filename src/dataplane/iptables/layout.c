@@ -237,22 +237,26 @@ void layout_done(struct layout *layout)
     arena_done(&layout->arena);
 }
 
+enum { NO_TABLE = -2, OTHER_TABLE = -1 }; /* raw and security are not ours */
+
 /* "*nat", ":CHAIN POLICY [1:2]", "-A CHAIN rule", "COMMIT", comments. Counters ahead of a rule do not come
  * without -c. */
 static int parse_line(struct layout *layout, char *line, int *table, struct err *err)
 {
     if (*line == '*') {
-        *table = -1; /* raw and security are not ours */
+        *table = OTHER_TABLE;
         for (int i = 0; i < TABLE_COUNT; i++)
             if (strcmp(line + 1, table_names[i]) == 0)
                 *table = i;
         return 0;
     }
-    if (*table < 0 || *line == '#' || *line == '\0' || strcmp(line, "COMMIT") == 0)
+    if (strcmp(line, "COMMIT") == 0)
+        *table = NO_TABLE;
+    if (*table == OTHER_TABLE || *line == '#' || *line == '\0' || strcmp(line, "COMMIT") == 0)
         return 0;
     char *name = *line == ':' ? line + 1 : strncmp(line, "-A ", 3) == 0 ? line + 3 : NULL;
     char *end = name ? strchr(name, ' ') : NULL;
-    if (!end || end - name >= 64)
+    if (*table == NO_TABLE || !end || end - name >= 64)
         return err_set(err, EINVAL, "iptables-save printed \"%.60s\", which is neither chain nor rule", line);
     *end = '\0';
     struct layout_chain *chain = chain_get(layout, (enum layout_table) * table, name);
@@ -266,9 +270,11 @@ int layout_parse(const char *saved, struct layout *ret, struct err *err)
     *ret = (struct layout){0};
     arena_init(&ret->arena);
     char *rest = arena_strdup(&ret->arena, saved);
-    int table = -1, code = 0;
+    int table = NO_TABLE, code = 0;
     for (char *line; code == 0 && (line = strsep(&rest, "\n"));)
         code = parse_line(ret, line, &table, err);
+    if (code == 0 && table != NO_TABLE)
+        code = err_set(err, EINVAL, "iptables-save ended within a table");
     HASH_SORT(ret->chains, chain_order);
     if (code < 0)
         layout_done(ret);
