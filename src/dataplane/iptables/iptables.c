@@ -2,6 +2,7 @@
 #include "dataplane/iptables/iptables.h"
 
 #include "dataplane/iptables/change.h"
+#include "dataplane/iptables/rule_watch.h"
 #include "sys/program.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #define BRIEF_ENDPOINTS 1000
 #define SAVED_MAX (256u << 20)
 #define TIMEOUT_MS 120000
-#define LOCK_WAIT_S "5" /* for /run/xtables.lock, which the legacy backend takes */
+#define FAULT_TIMEOUT "program-timeout:" /* FAIRLEAD_FAULT: milliseconds instead of TIMEOUT_MS */
+#define LOCK_WAIT_S "5"                  /* for /run/xtables.lock, which the legacy backend takes */
 
 /* A load goes through all four for each family in turn, a sync only restores. */
 enum step { STEP_SAVE, STEP_RESTORE };
@@ -25,6 +27,8 @@ struct iptables {
     char save[FAMILY_COUNT][PATH_MAX], restore[FAMILY_COUNT][PATH_MAX];
     bool is_known; /* the kernel has what the last success left */
     uint64_t endpoints;
+    struct rule_watch *watch;
+    unsigned timeout_ms;
     /* What is under way. */
     struct program *program;
     enum step step;
@@ -64,6 +68,16 @@ static int open_(struct dataplane **ret, const struct dataplane_owner *owner, st
     for (int family = 0; family < FAMILY_COUNT; family++)
         iptables->has_family[family] =
             find_programs(family, iptables->save[family], iptables->restore[family]);
+    const char *fault = getenv("FAIRLEAD_FAULT");
+    iptables->timeout_ms = fault && strncmp(fault, FAULT_TIMEOUT, strlen(FAULT_TIMEOUT)) == 0
+                               ? (unsigned)strtoul(fault + strlen(FAULT_TIMEOUT), NULL, 10)
+                               : TIMEOUT_MS;
+    code = rule_watch_open(iptables->restore[iptables->has_family[FAMILY_IPV4] ? FAMILY_IPV4 : FAMILY_IPV6],
+                           &iptables->watch, err);
+    if (code < 0) {
+        free(iptables);
+        return code;
+    }
     *ret = &iptables->base;
     return 0;
 }
@@ -82,6 +96,7 @@ static void close_(struct dataplane *dataplane)
     struct iptables *iptables = (struct iptables *)dataplane;
     program_cancel(iptables->program);
     forget_work(iptables);
+    rule_watch_close(iptables->watch);
     free(iptables);
 }
 
@@ -127,6 +142,8 @@ static void on_program(void *context, int code, const struct err *failure,
     struct iptables *iptables = context;
     struct err err;
     iptables->program = NULL;
+    if (iptables->step == STEP_RESTORE)
+        iptables->result.was_disturbed |= rule_watch_end(iptables->watch);
     if (code < 0) {
         err = *failure;
         if (iptables->step == STEP_RESTORE)
@@ -144,6 +161,8 @@ static void on_program(void *context, int code, const struct err *failure,
     struct dataplane_result result = iptables->result;
     forget_work(iptables);
     iptables->is_known = code == 0;
+    if (code == 0 && result.was_full)
+        rule_watch_remember(iptables->watch);
     iptables->owner.finished(iptables->owner.context, code, &result, &err);
 }
 
@@ -158,8 +177,12 @@ static int start(struct iptables *iptables, struct err *err)
     int code = program_start(&iptables->program, iptables->owner.loop,
                              is_save ? iptables->save[family] : iptables->restore[family],
                              is_save ? save_argv : restore_argv, text_str(input), is_save ? 0 : input->len,
-                             SAVED_MAX, TIMEOUT_MS, on_program, iptables, err);
-    return code < 0 ? code : -EINPROGRESS;
+                             SAVED_MAX, iptables->timeout_ms, on_program, iptables, err);
+    if (code < 0)
+        return code;
+    if (!is_save)
+        iptables->result.was_disturbed |= rule_watch_begin(iptables->watch, program_pid(iptables->program));
+    return -EINPROGRESS;
 }
 
 static bool is_needed(const struct iptables *iptables)
@@ -212,6 +235,7 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
         if (iptables->has_family[family])
             layout_build(node, entries, count, (enum family)family, is_brief(iptables),
                          &iptables->want[family]);
+    rule_watch_forget(iptables->watch);
     return begin(iptables, STEP_SAVE, ret, err);
 }
 
@@ -278,8 +302,12 @@ static int collect_delay_ms(const struct dataplane *dataplane)
 
 static int watch_fd(const struct dataplane *dataplane)
 {
-    (void)dataplane;
-    return -1;
+    return rule_watch_fd(((const struct iptables *)dataplane)->watch);
+}
+
+static bool is_disturbed(struct dataplane *dataplane)
+{
+    return rule_watch_is_disturbed(((struct iptables *)dataplane)->watch);
 }
 
 static void count_elements(const struct dataplane *dataplane,
@@ -301,6 +329,7 @@ const struct dataplane_ops iptables_dataplane = {
     .sync = sync_,
     .collect_delay_ms = collect_delay_ms,
     .watch_fd = watch_fd,
+    .is_disturbed = is_disturbed,
     .count_elements = count_elements,
     .render = render,
 };

@@ -103,6 +103,54 @@ static const struct {
     {TABLE_FILTER, "FAIRLEAD-CLUSTER-IPS"},
 };
 
+static const struct {
+    enum layout_table table;
+    const char *name;
+} base_chains[] = {
+    {TABLE_FILTER, "INPUT"},   {TABLE_FILTER, "FORWARD"}, {TABLE_FILTER, "OUTPUT"},
+    {TABLE_NAT, "PREROUTING"}, {TABLE_NAT, "OUTPUT"},     {TABLE_NAT, "POSTROUTING"},
+};
+
+const char *layout_table_name(enum layout_table table)
+{
+    return table_names[table];
+}
+
+bool layout_has_table(const char *table)
+{
+    bool has = false;
+    for (int i = 0; i < TABLE_COUNT; i++)
+        has |= strcmp(table_names[i], table) == 0;
+    return has;
+}
+
+bool layout_has_chain(const char *table, const char *chain)
+{
+    bool has = strcmp(table, table_names[TABLE_NAT]) == 0 && chain_name_is_of_service(chain);
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]) && !has; i++)
+        has = strcmp(always[i].name, chain) == 0 && strcmp(table_names[always[i].table], table) == 0;
+    return has;
+}
+
+int layout_base(const char *table, const char *chain)
+{
+    for (int i = 0; i < layout_base_count(); i++)
+        if (strcmp(base_chains[i].name, chain) == 0 && strcmp(table_names[base_chains[i].table], table) == 0)
+            return i;
+    return -1;
+}
+
+int layout_base_count(void)
+{
+    return (int)(sizeof(base_chains) / sizeof(base_chains[0]));
+}
+
+void layout_base_name(int base, const char **ret_table, const char **ret_chain)
+{
+    *ret_table = table_names[base_chains[base].table];
+    *ret_chain = base_chains[base].name;
+}
+
 static void add_frame(struct layout *layout)
 {
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)

@@ -46,3 +46,12 @@ void layout_done(struct layout *layout);
 uint32_t layout_difference(const struct layout *have, const struct layout *want, struct text *ret);
 /* As iptables-save would print it, chains in order of name. PURE. */
 void layout_render(const struct layout *layout, struct text *ret);
+
+/* The tables and chains that all this is about, for who watches them. A chain's name is ours when this layout
+ * may have it; "INPUT" and the like are bases: numbered, -1 for any other chain. */
+const char *layout_table_name(enum layout_table table);
+bool layout_has_table(const char *table);
+bool layout_has_chain(const char *table, const char *chain);
+int layout_base(const char *table, const char *chain);
+int layout_base_count(void);
+void layout_base_name(int base, const char **ret_table, const char **ret_chain);
