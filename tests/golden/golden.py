@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Golden cases: objects in; forwarding entries and the nftables table's text out, compared with files. Prints TAP.
+"""Golden cases: objects in; forwarding entries, the nftables table's text and iptables rules out, compared with files.
+Prints TAP.
 
     golden.py FAIRLEAD [CASE...]      BLESS=1 rewrites the expected files; read the diff, each change is a claim.
 
@@ -11,6 +12,8 @@ A case is a folder beside this file:
     flags           more flags, one line (optional)
     forwarding.txt  what was decided: --dry-run=forwarding
     nftables.txt    the table: --dry-run=nftables, without the sets and chains that look as in the case "nothing"
+    iptables.txt    kube-proxy's rules: --dry-run=iptables, in the form of iptables-save, without the chains that look as
+                    in the case "nothing". tests/real/test_iptables.py compares all of it with a real kube-proxy.
 """
 import difflib
 import os
@@ -61,6 +64,34 @@ def without_base(text, base):
     return "".join(parts)
 
 
+def rules(text):
+    """{(family, table): {chain: its lines}} of what iptables would hold; the first line declares the chain."""
+    tables_, current = {}, None
+    for line in text.splitlines(keepends=True):
+        if line.startswith("# "):
+            family = line[2:].strip()
+        elif line.startswith("*"):
+            current = tables_[family, line[1:].strip()] = {}
+        elif line.startswith(":"):
+            current[line[1:].split()[0]] = [line]
+        elif line.startswith("-A "):
+            current[line.split(" ", 2)[1]].append(line)
+    return tables_
+
+
+def rules_without_base(text, base):
+    """The rules without the chains that are the same in base."""
+    usual, parts = rules(base), []
+    for (family, table), chains in rules(text).items():
+        before = usual[family, table]
+        own = [lines for chain, lines in chains.items() if lines != before.get(chain)]
+        missing = sorted(set(before) - set(chains))
+        if own or missing:
+            parts += [f"# {family}\n*{table}\n", *(lines[0] for lines in own), *("".join(lines[1:]) for lines in own),
+                      *(f"# lacks {chain}\n" for chain in missing)]
+    return "".join(parts)
+
+
 def compare(path, got):
     if os.environ.get("BLESS"):
         path.write_text(got)
@@ -79,6 +110,10 @@ def check(program, case):
     if case.name != BASE:
         table = without_base(table, run(program, HERE / BASE, "nftables"))
     compare(case / "nftables.txt", table)
+    saved = run(program, case, "iptables")
+    if case.name != BASE:
+        saved = rules_without_base(saved, run(program, HERE / BASE, "iptables"))
+    compare(case / "iptables.txt", saved)
 
 
 def main():
