@@ -33,7 +33,8 @@ static int status(struct daemon *daemon, int argc, char *const *argv, struct tex
         if (source->objects[kind])
             text_printf(reply, "objects %s: %u\n", api_kind_name((enum api_kind)kind), source->objects[kind]);
     text_printf(reply, "refused: %u\nconflicts: %u\n", source->refused, sync->claims.shadowed);
-    bool is_pending = !sync->is_programmed || sync->needs_load || daemon->store->dirty_count > 0;
+    bool is_pending =
+        !sync->is_programmed || sync->needs_load || sync->is_under_way || daemon->store->dirty_count > 0;
     text_printf(reply, "state: %s\n",
                 !sync->is_programmed ? "not programmed yet"
                 : sync->failures     ? "the kernel refused the last turn; trying again"

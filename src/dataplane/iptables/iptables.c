@@ -2,6 +2,8 @@
 #include "dataplane/iptables/iptables.h"
 
 #include "dataplane/iptables/change.h"
+#include "dataplane/iptables/counts.h"
+#include "dataplane/iptables/inspect.h"
 #include "dataplane/iptables/rule_watch.h"
 #include "sys/program.h"
 
@@ -29,6 +31,7 @@ struct iptables {
     uint64_t endpoints;
     struct rule_watch *watch;
     unsigned timeout_ms;
+    struct counts counts; /* after what is under way, when it succeeds */
     /* What is under way. */
     struct program *program;
     enum step step;
@@ -231,10 +234,13 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
     iptables->endpoints = 0;
     for (size_t i = 0; i < count; i++)
         iptables->endpoints += entries[i]->endpoint_count;
-    for (int family = 0; family < FAMILY_COUNT; family++)
-        if (iptables->has_family[family])
-            layout_build(node, entries, count, (enum family)family, is_brief(iptables),
-                         &iptables->want[family]);
+    iptables->counts = (struct counts){0};
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        if (!iptables->has_family[family])
+            continue;
+        layout_build(node, entries, count, (enum family)family, is_brief(iptables), &iptables->want[family]);
+        counts_add_layout(&iptables->counts, &iptables->want[family]);
+    }
     rule_watch_forget(iptables->watch);
     return begin(iptables, STEP_SAVE, ret, err);
 }
@@ -251,6 +257,7 @@ static void write_changes(struct iptables *iptables, const struct dataplane_node
         portion_build(changes[i].old, family, node->view, is_brief(iptables), &arena, &old);
         portion_build(changes[i].next, family, node->view, is_brief(iptables), &arena, &next);
         change_add(&change, &old, &next);
+        counts_replace(&iptables->counts, &old, &next);
     }
     change_write(&change, &iptables->input[family]);
     iptables->result.element_adds += change.adds;
@@ -313,9 +320,15 @@ static bool is_disturbed(struct dataplane *dataplane)
 static void count_elements(const struct dataplane *dataplane,
                            void (*visit)(void *context, const char *set, uint64_t count), void *context)
 {
-    (void)dataplane;
-    (void)visit;
-    (void)context;
+    counts_visit(&((const struct iptables *)dataplane)->counts, visit, context);
+}
+
+static int inspect(struct dataplane *dataplane, const struct dataplane_node *node, const struct entry *entry,
+                   const struct frontend *frontend, const struct address *from, struct text *ret,
+                   struct err *err)
+{
+    (void)from; /* clients that stick to an endpoint are in /proc/net/xt_recent, by endpoint */
+    return inspect_frontend(entry, frontend, node->view, is_brief((struct iptables *)dataplane), ret, err);
 }
 
 const struct dataplane_ops iptables_dataplane = {
@@ -332,4 +345,5 @@ const struct dataplane_ops iptables_dataplane = {
     .is_disturbed = is_disturbed,
     .count_elements = count_elements,
     .render = render,
+    .inspect = inspect,
 };

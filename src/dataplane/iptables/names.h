@@ -12,6 +12,7 @@ enum service_chain {
     SERVICE_CHAIN_LOCAL,    /* KUBE-SVL-: those of the policy Local */
     SERVICE_CHAIN_EXTERNAL, /* KUBE-EXT-: what comes in from outside */
     SERVICE_CHAIN_FIREWALL, /* KUBE-FW-: load-balancer source ranges */
+    SERVICE_CHAIN_COUNT
 };
 
 /* port_name is "namespace/name:port", "namespace/name" of a port without a name. Returns buffer. */
