@@ -117,6 +117,23 @@ static void save(enum family family, struct text *ret)
     }
 }
 
+/* What layout_difference is trusted with elsewhere, looked at by itself: no chain of a service that is gone,
+ * and the rule for node ports behind all others. */
+static void check_chains(struct sequence *sequence, const char *when, const struct layout *have,
+                         const struct layout *want)
+{
+    for (const struct layout_chain *chain = have->chains; chain; chain = chain->hh.next) {
+        const struct layout_chain *wanted;
+        HASH_FIND(hh, want->chains, chain->key, strlen(chain->key), wanted);
+        if (!wanted && chain_name_is_of_service(chain->name))
+            complain(sequence, when, chain->key);
+        if (wanted && wanted->tail &&
+            (chain->count == 0 ||
+             strcmp(chain->rules[chain->count - 1], wanted->rules[wanted->count - 1]) != 0))
+            complain(sequence, when, "the last rule is not the one that has to be the last");
+    }
+}
+
 static void check_family(struct sequence *sequence, const char *when, enum family family)
 {
     struct layout have, want;
@@ -132,6 +149,7 @@ static void check_family(struct sequence *sequence, const char *when, enum famil
     if (layout_parse(text_str(&saved), &have, &err) < 0) {
         complain(sequence, when, err.text);
     } else {
+        check_chains(sequence, when, &have, &want);
         layout_difference(&have, &want, &difference);
         if (difference.len)
             complain(sequence, when, text_str(&difference));
