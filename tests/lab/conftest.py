@@ -9,8 +9,12 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import lab as labs   # noqa: E402
+import modes         # noqa: E402
 import probe         # noqa: E402
 import proxy         # noqa: E402
+
+
+programs_key = pytest.StashKey()
 
 
 def pytest_configure(config):
@@ -19,6 +23,17 @@ def pytest_configure(config):
         raise KeyboardInterrupt("SIGTERM")
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
+    config.stash[programs_key] = modes.Programs()
+    config.stash[programs_key].begin()
+
+
+def pytest_unconfigure(config):
+    if programs_key in config.stash:
+        config.stash[programs_key].end()
+
+
+def pytest_collection_modifyitems(items):
+    modes.skip_what_cannot_hold(items)
 
 
 counts_key = pytest.StashKey()

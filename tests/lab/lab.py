@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 
+import modes
 import netns
 import network
 import topology as topologies
@@ -152,6 +153,7 @@ class Lab:
     def reset_node(self, name):
         """A node as it came: no rules, no connections. Only for namespaces of our own, which this is."""
         self.namespaces[name].run(["nft", "flush", "ruleset"])
+        modes.reset(self.namespaces[name])
         self.forget_connections(name)
 
     def forget_connections(self, name):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """fairlead on the lab's nodes: started, watched, stopped; and one folder of manifests for all of them."""
 import contextlib
-import os
 import re
 import subprocess
 import time
 
 import lab as labs
 from manifests import Folder, service_cidr
+from modes import mode
 from topology import BACKBONE, POD_CIDR
 
 DEFAULTS = {
@@ -17,11 +17,6 @@ DEFAULTS = {
     "metrics-bind-address": "127.0.0.1:10249",
 }
 READY_S = 20
-
-
-def mode():
-    """The dataplane under test: the lab is the same for all of them."""
-    return os.environ.get("LAB_MODE", "nftables")
 
 
 def wait_until(condition, timeout_s, what):

@@ -4,6 +4,7 @@ import math
 import time
 
 import manifests
+import modes
 import pytest
 from probe import Question
 
@@ -181,4 +182,4 @@ def test_affinity_and_external_traffic_policy_local(cluster, prober, lab):
         pod = who(prober, "d1", "198.51.100.78")
         assert {who(prober, "d1", "198.51.100.78") for _ in range(5)} == {pod}
         for node in lab.topology.nodes:
-            lab.namespace(node).run(["nft", "flush", "map", "ip", "fairlead", "affinity"])
+            modes.forget_clients(lab.namespace(node))

@@ -194,8 +194,58 @@ static int list(const struct portion *want, enum family family, struct layout *r
     return code;
 }
 
+/* --- clients that stick to an endpoint: net/netfilter/xt_recent.c keeps a list for each --- */
+
+#define RECENT "/proc/net/xt_recent/"
+#define RECENT_MOST "/sys/module/xt_recent/parameters/ip_list_tot"
+
+/* Counts the lines "src=ADDRESS ttl: ..." of an endpoint's list. */
+static uint32_t count_clients(const char *chain, const struct address *from, bool *ret_has_from)
+{
+    char path[sizeof(RECENT) + CHAIN_NAME_MAX], word[64];
+    uint32_t count = 0;
+    snprintf(path, sizeof(path), RECENT "%s", chain);
+    FILE *list = fopen(path, "re");
+    if (!list)
+        return 0; /* nobody remembers anybody for it */
+    while (fscanf(list, "src=%63s%*[^\n]\n", word) == 1) {
+        struct address client;
+        count++;
+        if (from && address_parse(word, &client, NULL) == 0 && address_cmp(&client, from) == 0)
+            *ret_has_from = true;
+    }
+    fclose(list);
+    return count;
+}
+
+static void say_affinity(const struct portion *want, const struct address *from, struct text *ret)
+{
+    static const char target[] = "--to-destination ";
+    uint32_t clients = 0, most;
+    struct text stuck = {0};
+    for (uint32_t i = 0; i < want->chain_count; i++) {
+        const char *endpoint = strstr(want->chains[i].rules, target);
+        bool has_from = false;
+        if (!endpoint)
+            continue;
+        clients += count_clients(want->chains[i].name, from, &has_from);
+        endpoint += strlen(target);
+        if (has_from)
+            text_printf(&stuck, ", this one for %.*s", (int)strcspn(endpoint, "\n"), endpoint);
+    }
+    text_printf(ret, "  affinity: %u client%s remembered%s", clients, clients == 1 ? " is" : "s are",
+                text_str(&stuck));
+    FILE *limit = fopen(RECENT_MOST, "re");
+    if (limit && fscanf(limit, "%u", &most) == 1)
+        text_printf(ret, ", at most %u for each endpoint (ip_list_tot of xt_recent)", most);
+    if (limit)
+        fclose(limit);
+    text_add(ret, "\n");
+    text_done(&stuck);
+}
+
 int inspect_frontend(const struct entry *entry, const struct frontend *frontend, const struct node_view *view,
-                     bool is_brief, struct text *ret, struct err *err)
+                     bool is_brief, const struct address *from, struct text *ret, struct err *err)
 {
     struct portion want;
     struct layout have;
@@ -205,6 +255,8 @@ int inspect_frontend(const struct entry *entry, const struct frontend *frontend,
     int code = list(&want, frontend->family, &have, err);
     if (code == 0) {
         code = inspect_compare(&have, &want, ret) ? 0 : 1;
+        if (frontend->affinity_seconds && frontend->verdict == FRONTEND_FORWARD)
+            say_affinity(&want, from, ret);
         layout_done(&have);
     }
     arena_done(&arena);

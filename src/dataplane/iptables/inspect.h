@@ -14,7 +14,7 @@ void inspect_select(const struct entry *entry, const struct frontend *frontend, 
 /* Says of have, which holds what was asked for, how it compares. True when it agrees. PURE. */
 bool inspect_compare(const struct layout *have, const struct portion *want, struct text *ret);
 
-/* The whole of it, as the dataplane's inspect. Waits for the programs, 3 s at the most; -ETIMEDOUT behind
- * that. */
+/* The whole of it, as the dataplane's inspect. With affinity also how many clients are remembered, and
+ * whether from (may be NULL) is one. Waits for the programs, 3 s at the most; -ETIMEDOUT behind that. */
 int inspect_frontend(const struct entry *entry, const struct frontend *frontend, const struct node_view *view,
-                     bool is_brief, struct text *ret, struct err *err);
+                     bool is_brief, const struct address *from, struct text *ret, struct err *err);

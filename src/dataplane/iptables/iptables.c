@@ -327,8 +327,8 @@ static int inspect(struct dataplane *dataplane, const struct dataplane_node *nod
                    const struct frontend *frontend, const struct address *from, struct text *ret,
                    struct err *err)
 {
-    (void)from; /* clients that stick to an endpoint are in /proc/net/xt_recent, by endpoint */
-    return inspect_frontend(entry, frontend, node->view, is_brief((struct iptables *)dataplane), ret, err);
+    return inspect_frontend(entry, frontend, node->view, is_brief((struct iptables *)dataplane), from, ret,
+                            err);
 }
 
 const struct dataplane_ops iptables_dataplane = {

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which mode's rules the lab runs with, and what cannot hold in which: the one place where that is said."""
+import os
+import pathlib
+import shutil
+import tempfile
+
+FAMILIES = ("iptables", "ip6tables")
+TABLES = "*mangle\nCOMMIT\n*nat\nCOMMIT\n*filter\nCOMMIT\n"
+
+# Test, or the begin of its name, and why. The packet matrix is not among them, and never will be.
+ONLY_ELSEWHERE = {
+    "iptables": {
+        "test_handover.py::test_come_and_go":
+            "the kernel's nat chains have one priority for all of iptables, and the program that came first goes first",
+        "test_restart.py::test_failing_transaction":
+            "FAIRLEAD_FAULT fails a transaction of ours; here the transactions are those of iptables-restore",
+    },
+}
+ONLY_HERE = {"test_iptables": "iptables"}  # files and their mode
+
+
+def mode():
+    """The dataplane under test: the lab is the same for all of them."""
+    return os.environ.get("LAB_MODE", "nftables")
+
+
+def backend():
+    """nft or legacy: whose programs come first in $PATH; "" for what the host has chosen."""
+    return os.environ.get("LAB_IPTABLES", "") if mode() == "iptables" else ""
+
+
+def skip_what_cannot_hold(items):
+    import pytest  # not above: the demonstration comes by here, too, and needs none
+    for item in items:
+        for name, reason in ONLY_ELSEWHERE.get(mode(), {}).items():
+            if f"{item.path.name}::{item.name}".startswith(name):
+                item.add_marker(pytest.mark.skip(reason=f"not in mode {mode()}: {reason}"))
+        for name, only in ONLY_HERE.items():
+            if item.path.name.startswith(name) and mode() != only:
+                item.add_marker(pytest.mark.skip(reason=f"about the mode {only}"))
+
+
+class Programs:
+    """A folder ahead of everything in $PATH, in which the backend's program has all its names. Its lock is this run's
+    own: /run/xtables.lock is one for the whole machine."""
+
+    def __init__(self):
+        self.folder = None
+        self.path = os.environ["PATH"]
+
+    def begin(self):
+        if not backend():
+            return
+        multi = shutil.which(f"xtables-{backend()}-multi", path=f"{self.path}:/usr/sbin:/sbin")
+        if not multi:
+            raise SystemExit(f"LAB_IPTABLES={backend()}: there is no xtables-{backend()}-multi")
+        self.folder = tempfile.mkdtemp(prefix="fairlead-iptables-")
+        for family in FAMILIES:
+            for what in ("", "-save", "-restore"):
+                os.symlink(multi, pathlib.Path(self.folder) / f"{family}{what}")
+        os.environ["PATH"] = f"{self.folder}:{self.path}"
+        os.environ["XTABLES_LOCKFILE"] = f"{self.folder}/lock"
+
+    def end(self):
+        os.environ["PATH"] = self.path
+        if self.folder:
+            shutil.rmtree(self.folder)
+
+
+def reset(namespace):
+    """No rules: `nft flush ruleset` does not know those of the legacy backend."""
+    if backend() == "legacy":
+        for family in FAMILIES:
+            namespace.run([f"{family}-restore"], input=TABLES)
+
+
+def forget_clients(namespace):
+    """Nobody sticks to an endpoint any more."""
+    if mode() == "iptables":
+        namespace.run(["sh", "-c", "for table in /proc/net/xt_recent/KUBE-SEP-*; do echo / >$table; done"])
+    else:
+        namespace.run(["nft", "flush", "map", "ip", "fairlead", "affinity"])
