@@ -116,6 +116,7 @@ bool config_resolve(const struct proxy_settings *settings, struct arena *arena, 
     if (report->refusal)
         return false;
     *ret = parse(whole, arena);
+    ret->is_mode_open = !*settings->mode;
     if (!ret->is_node_port_primary && ret->node_port_addresses.count == 0)
         warn(report, "nodePortAddresses is not set: node ports are served on every address of this node; "
                      "--nodeport-addresses=primary serves them on its primary ones alone");

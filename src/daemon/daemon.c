@@ -158,9 +158,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     int code = single_claim("fairlead", &daemon->claim_fd, err);
     const struct dataplane_owner owner = {
         .loop = &daemon->loop, .finished = turns_on_finished, .context = daemon};
-    const struct dataplane_ops *mode = NULL;
-    if (code == 0)
-        code = modes_choose(daemon->options.proxy_mode, &mode, err);
+    const struct dataplane_ops *mode = daemon->mode;
     if (code == 0) {
         bool starts_programs = daemon->options.role == ROLE_PROXY || mode->starts_programs;
         confinement_enter(&daemon->options, starts_programs ? CONFINEMENT_STARTING : CONFINEMENT_SERVING);
@@ -230,7 +228,10 @@ static void take_settings(struct daemon *daemon)
 {
     daemon_set_verbosity(daemon, daemon->options.verbosity);
     health_set_period(&daemon->health, daemon->options.sync_period_ms);
-    kernel_settings_serve(&daemon->options);
+    if (!daemon->mode)
+        return;
+    kernel_settings_serve(&daemon->options, modes_number(daemon->mode));
+    daemon->options.is_conntrack_liberal = kernel_settings_is_liberal("");
 }
 
 void daemon_take_options(struct daemon *daemon, const struct options *options)
@@ -252,6 +253,41 @@ static void hold_signals(bool is_held)
     pthread_sigmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
+static void say_mode(const struct daemon *daemon, const struct err *passed)
+{
+    const struct proxy_config *config = daemon->options.proxy_config;
+    bool is_missing = false;
+    if (config)
+        modes_of_config(config, &is_missing);
+    if (is_missing)
+        log_warning("mode \"%s\" is not in this version: %s serves instead", config->settings->mode,
+                    daemon->mode->name);
+    if (*passed->text)
+        log_warning("%s; %s serves instead", passed->text, daemon->mode->name);
+}
+
+/* Rights that were given up do not come back. */
+static int check_rights(const struct daemon *daemon, struct err *err)
+{
+    if (!daemon->mode->starts_programs || confinement_stage() != CONFINEMENT_SERVING)
+        return 0;
+    return err_set(
+        err, EPERM,
+        "mode %s starts programs, the right to which this process gave up when it served by another "
+        "mode: it ends, and serves by %s once it is started again",
+        daemon->mode->name, daemon->mode->name);
+}
+
+static int choose_mode(struct daemon *daemon, struct err *err)
+{
+    struct err passed;
+    int code = modes_choose(daemon->options.proxy_mode, &daemon->mode, &passed, err);
+    if (code < 0)
+        return code;
+    say_mode(daemon, &passed);
+    return check_rights(daemon, err);
+}
+
 int daemon_run(const struct options *options)
 {
     struct daemon daemon = {.options = *options, .started_ns = web_now().wall_ns};
@@ -261,8 +297,11 @@ int daemon_run(const struct options *options)
     daemon.store = store_new();
     metrics_init(&daemon.metrics);
     health_init(&daemon.health, options->sync_period_ms);
-    take_settings(&daemon);
-    int code = init_handles(&daemon, &err);
+    int code = options->dry_run ? 0 : choose_mode(&daemon, &err);
+    if (code == 0) {
+        take_settings(&daemon);
+        code = init_handles(&daemon, &err);
+    }
     if (code == 0)
         code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);
     if (code < 0) {

@@ -3,6 +3,7 @@
 #include "daemon/embedded.h"
 #include "daemon/health.h"
 #include "daemon/metrics.h"
+#include "daemon/pace.h"
 #include "daemon/reload.h"
 #include "daemon/service_health.h"
 #include "daemon/sync.h"
@@ -18,6 +19,7 @@ struct daemon {
     struct options options;
     uv_loop_t loop;
     struct store *store;
+    const struct dataplane_ops *mode; /* that serves; NULL in a dry run */
     struct dataplane *dataplane;
     struct interface_addresses interfaces;
     struct sync sync;
@@ -39,6 +41,8 @@ struct daemon {
         struct health_time began;
         uint64_t service_changes, endpoint_changes; /* that it takes in */
     } turn;                                         /* the last one, or the one under way */
+    struct pace pace;                               /* of writing, where that has a least period */
+    uv_timer_t paced;                               /* until the next write may be */
     uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */
     uv_timer_t collector; /* removes what had to linger */
     uv_poll_t disturbance;

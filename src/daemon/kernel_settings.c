@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "daemon/options.h"
+#include "daemon/node.h"
 #include "dataplane/conntrack.h"
 
 #include <inttypes.h>
@@ -65,21 +65,18 @@ static void add_conntrack(struct list *list, const struct proxy_config *config, 
     add_timeout(list, CONNTRACK "udp_timeout_stream", config->udp_stream_ms, "conntrack.udpStreamTimeout");
 }
 
-/* Without a CIDR of IPv4 there is no restriction in that family (pkg/proxy/util/nodeport_addresses.go). */
-static bool has_loopback_node_ports(const struct proxy_config *config)
+/* For node ports on 127.0.0.1; it opens addresses of loopback to what is routed (the rules close them again).
+ */
+static void add_route_localnet(struct list *list)
 {
-    struct prefix loopback;
-    bool has_ipv4 = config->is_node_port_primary;
-    prefix_parse("127.0.0.0/8", &loopback, NULL);
-    for (size_t i = 0; i < config->node_port_addresses.count; i++) {
-        const struct prefix *prefix = &config->node_port_addresses.items[i];
-        if (address_family(&prefix->address) != FAMILY_IPV4)
-            continue;
-        has_ipv4 = true;
-        if (prefix_covers(&loopback, prefix) || prefix_contains(prefix, &loopback.address))
-            return true;
-    }
-    return !has_ipv4;
+    add(list, "/proc/sys/net/ipv4/conf/all/route_localnet", 1, "iptables.localhostNodePorts");
+}
+
+bool kernel_settings_has_localhost_node_ports(const struct proxy_config *config)
+{
+    return config->settings->has_localhost_node_ports &&
+           node_ports_have_loopback(config->is_node_port_primary, config->node_port_addresses.items,
+                                    config->node_port_addresses.count);
 }
 
 static void add_ipvs(struct list *list, const struct proxy_config *config)
@@ -99,9 +96,8 @@ size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode
 {
     struct list list = {.settings = ret};
     add_conntrack(&list, config, cpu_count);
-    if (mode == PROXY_MODE_IPTABLES && config->settings->has_localhost_node_ports &&
-        has_loopback_node_ports(config))
-        add(&list, "/proc/sys/net/ipv4/conf/all/route_localnet", 1, "iptables.localhostNodePorts");
+    if (mode == PROXY_MODE_IPTABLES && kernel_settings_has_localhost_node_ports(config))
+        add_route_localnet(&list);
     if (mode == PROXY_MODE_IPVS)
         add_ipvs(&list, config);
     return list.count;
@@ -147,27 +143,46 @@ static void on_report(void *context, bool is_failure, const char *sentence)
     log_write(is_failure ? *failure_level : LOG_LEVEL_INFO, "%s", sentence);
 }
 
-/* The mode that serves, not the one that was asked for: no sysctl without a use. */
-static size_t apply_all(const struct options *options, enum log_level failure_level, bool with_oom)
+/* The mode that serves, not the one that was asked for: no sysctl without a use. A stand-alone node is asked
+ * for one alone. */
+static size_t wanted(const struct options *options, enum proxy_mode serving, bool with_oom,
+                     struct kernel_setting ret[KERNEL_SETTINGS_MAX + 1])
+{
+    const struct proxy_config *config = options->proxy_config;
+    struct list list = {.settings = ret};
+    if (config)
+        list.count = kernel_settings_wanted(config, serving, (unsigned)get_nprocs(), ret);
+    else if (serving == PROXY_MODE_IPTABLES && options->has_localhost_node_ports)
+        add_route_localnet(&list);
+    if (config && with_oom)
+        ret[list.count++] = kernel_settings_oom(config);
+    return list.count;
+}
+
+static size_t apply_all(const struct options *options, enum proxy_mode serving, enum log_level failure_level,
+                        bool with_oom)
 {
     struct kernel_setting settings[KERNEL_SETTINGS_MAX + 1];
-    const struct proxy_config *config = options->proxy_config;
-    size_t count = kernel_settings_wanted(config, PROXY_MODE_NFTABLES, (unsigned)get_nprocs(), settings);
-    if (with_oom)
-        settings[count++] = kernel_settings_oom(config);
-    conntrack_load();
+    size_t count = wanted(options, serving, with_oom, settings);
+    if (options->proxy_config)
+        conntrack_load();
     return kernel_settings_apply("", settings, count, on_report, &failure_level);
 }
 
-void kernel_settings_serve(const struct options *options)
+void kernel_settings_serve(const struct options *options, enum proxy_mode serving)
 {
-    if (options->proxy_config)
-        apply_all(options, LOG_LEVEL_WARNING, true);
+    apply_all(options, serving, LOG_LEVEL_WARNING, true);
 }
 
-int kernel_settings_init(const struct options *options)
+bool kernel_settings_is_liberal(const char *root)
 {
-    size_t failures = apply_all(options, LOG_LEVEL_ERROR, false);
+    int64_t value;
+    return sysctl_read(root, CONNTRACK "tcp_be_liberal", &value, NULL) == 0 && value != 0;
+}
+
+int kernel_settings_init(const struct options *options, enum proxy_mode serving)
+{
+    size_t failures = apply_all(options, serving, LOG_LEVEL_ERROR, false);
     if (failures)
         return 1;
     log_info("--init-only: the kernel is set up");

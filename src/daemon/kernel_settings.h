@@ -22,6 +22,9 @@ struct kernel_setting {
  * net.ipv4.vs.conn_reuse_mode is left alone: only kernels before 5.9 need another. */
 size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode mode, unsigned cpu_count,
                               struct kernel_setting ret[KERNEL_SETTINGS_MAX]);
+/* Whether mode iptables answers node ports on 127.0.0.1: where that is asked for, and nodePortAddresses have
+ * that address. PURE. */
+bool kernel_settings_has_localhost_node_ports(const struct proxy_config *config);
 /* How readily the kernel ends this process when memory runs out. */
 struct kernel_setting kernel_settings_oom(const struct proxy_config *config);
 
@@ -36,8 +39,11 @@ size_t kernel_settings_apply(const char *root, const struct kernel_setting *sett
 
 struct options;
 
-/* For a daemon that serves: all of them, with a warning for each that is refused (by a read-only /proc/sys,
- * or outside of the machine's own network namespace). */
-void kernel_settings_serve(const struct options *options);
+/* For a daemon that serves by this mode: all of them, with a warning for each that is refused (by a read-only
+ * /proc/sys, or outside of the machine's own network namespace). */
+void kernel_settings_serve(const struct options *options, enum proxy_mode serving);
 /* kube-proxy's --init-only: those that need more than the daemon will have. The exit status. */
-int kernel_settings_init(const struct options *options);
+int kernel_settings_init(const struct options *options, enum proxy_mode serving);
+/* Whether the kernel takes packets outside of a connection's TCP window for good ones; false where it does
+ * not say. Asked after the settings are in force (pkg/proxy/iptables, NewProxier). */
+bool kernel_settings_is_liberal(const char *root);

@@ -27,6 +27,21 @@ static void take_node_ips(const struct options *options, const struct node *node
     facts->view.node_ip_count = count;
 }
 
+bool node_ports_have_loopback(bool is_primary, const struct prefix *cidrs, size_t count)
+{
+    struct prefix loopback;
+    bool has_ipv4 = is_primary;
+    prefix_parse("127.0.0.0/8", &loopback, NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (address_family(&cidrs[i].address) != FAMILY_IPV4)
+            continue;
+        has_ipv4 = true;
+        if (prefix_covers(&loopback, &cidrs[i]) || prefix_contains(&cidrs[i], &loopback.address))
+            return true;
+    }
+    return !has_ipv4;
+}
+
 static bool has_cidr_of(const struct options *options, enum family family)
 {
     for (uint32_t i = 0; i < options->node_port_cidr_count; i++)
@@ -135,6 +150,7 @@ void node_build(const struct options *options, struct store *store,
     take_node_port_addresses(options, interfaces, facts);
     take_service_cidrs(store, facts);
     facts->dataplane.has_localhost_node_ports = options->has_localhost_node_ports;
+    facts->dataplane.is_conntrack_liberal = options->is_conntrack_liberal;
     facts->dataplane.masquerade_mark = options->masquerade_mark;
     facts->dataplane.view = &facts->view;
 }
@@ -161,6 +177,10 @@ bool node_is_same(const struct node_facts *a, const struct node_facts *b)
            memcmp(x->has_cluster_cidr, y->has_cluster_cidr, sizeof(x->has_cluster_cidr)) == 0 &&
            memcmp(x->cluster_cidr, y->cluster_cidr, sizeof(x->cluster_cidr)) == 0 &&
            strcmp(x->interface, y->interface) == 0 &&
+           p->has_localhost_node_ports == q->has_localhost_node_ports &&
+           p->is_conntrack_liberal == q->is_conntrack_liberal && p->masquerade_mark == q->masquerade_mark &&
+           memcmp(p->are_node_ports_everywhere, q->are_node_ports_everywhere,
+                  sizeof(p->are_node_ports_everywhere)) == 0 &&
            same_list(x->node_ips, x->node_ip_count, y->node_ips, y->node_ip_count, sizeof(struct address)) &&
            same_list(p->node_port_addresses, p->node_port_address_count, q->node_port_addresses,
                      q->node_port_address_count, sizeof(struct address)) &&

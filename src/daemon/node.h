@@ -19,5 +19,8 @@ struct node_facts {
 void node_build(const struct options *options, struct store *store,
                 const struct interface_addresses *interfaces, struct node_facts *ret);
 void node_done(struct node_facts *facts);
+/* Whether node ports that answer on these ranges, or on the node's primary addresses, answer on 127.0.0.1
+ * too. Without a range of IPv4 nothing narrows that family (pkg/proxy/util/nodeport_addresses.go). PURE. */
+bool node_ports_have_loopback(bool is_primary, const struct prefix *cidrs, size_t count);
 /* A change of either means that every entry and the whole table are made anew. */
 bool node_is_same(const struct node_facts *a, const struct node_facts *b);

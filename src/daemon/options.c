@@ -2,6 +2,7 @@
 #include "daemon/options.h"
 
 #include "daemon/modes.h"
+#include "daemon/node.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -17,7 +18,7 @@ struct parser {
     struct arena *arena;
     struct options options;
     const char *hostname, *detect_local_mode, *bridge, *interface_prefix, *cluster_cidr, *node_port_addresses;
-    const char *api, *service_ranges, *node_port_range;
+    const char *api, *service_ranges, *node_port_range, *masquerade_bit;
     bool is_api_tls;
 };
 
@@ -132,9 +133,14 @@ static const struct flag flags[] = {
     {"--masquerade-all", NULL, "replace the source of everything sent to a cluster IP",
      BOOL(options.masquerade_all)},
     {"--nodeport-addresses", "LIST",
-     "CIDRs whose addresses node ports answer on, or primary (the default): those of the Node object, "
-     "without one all",
+     "CIDRs whose addresses node ports answer on, or primary: those of the Node object, without one all; "
+     "primary when not given, with iptables all",
      TEXT(node_port_addresses)},
+    {"--iptables-localhost-nodeports", NULL,
+     "with iptables, node ports answer on 127.0.0.1 too, for which the kernel is told to route it; false",
+     BOOL(options.has_localhost_node_ports)},
+    {"--iptables-masquerade-bit", "BIT",
+     "with iptables, the bit of a packet's mark that asks for masquerading; 14", TEXT(masquerade_bit)},
     {"--bind-address", "ADDRESS", "the node's own address, instead of what its Node object says",
      CUSTOM(take_bind_address)},
     {"--healthz-bind-address", "ADDRESS:PORT", "/healthz and /livez; 0.0.0.0:10256; empty for none",
@@ -326,6 +332,17 @@ static int finish_mode(struct options *options, struct err *err)
     return 0;
 }
 
+static int finish_masquerade_bit(struct parser *parser, struct err *err)
+{
+    const char *bit = parser->masquerade_bit;
+    size_t digits = bit ? strspn(bit, "0123456789") : 0;
+    if (bit && (digits == 0 || digits > 2 || bit[digits] || atoi(bit) > 31))
+        return err_set(err, EINVAL, "--iptables-masquerade-bit: \"%.32s\" is not a number from 0 to 31", bit);
+    if (bit)
+        parser->options.masquerade_mark = 1u << atoi(bit);
+    return 0;
+}
+
 static int take_api_address(struct parser *parser, const char *value, struct err *err)
 {
     struct options *options = &parser->options;
@@ -420,6 +437,10 @@ static int finish(struct parser *parser, struct err *err)
     options->node_ports_on_primary = strcmp(node_ports, "primary") == 0;
     if (code == 0 && !options->node_ports_on_primary)
         code = for_each_piece(parser, node_ports, take_node_port_cidr, "--nodeport-addresses", err);
+    options->has_localhost_node_ports &= node_ports_have_loopback(
+        options->node_ports_on_primary, options->node_port_cidrs, options->node_port_cidr_count);
+    if (code == 0)
+        code = finish_masquerade_bit(parser, err);
     if (code == 0)
         code = finish_api(parser, err);
     if (code == 0 && !options->manifests && !options->api_address_count)

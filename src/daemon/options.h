@@ -26,13 +26,14 @@ struct options {
     const struct reloader *reloader;         /* NULL: nothing is read again */
     const char *kubeconfig, *master;
     const char *manifests, *control_socket;
-    const char *node_name; /* lower case; the host's name when not given */
-    const char *proxy_mode;
+    const char *node_name;  /* lower case; the host's name when not given */
+    const char *proxy_mode; /* a word of modes.h */
     bool masquerade_all, is_bind_hard_fail, is_confined, shows_help;
     enum dry_run dry_run;
-    uint32_t masquerade_mark; /* one bit */
-    bool has_localhost_node_ports;
-    unsigned sync_period_ms;
+    uint32_t masquerade_mark;      /* one bit */
+    bool has_localhost_node_ports; /* asked for, and among the addresses that node ports answer on */
+    bool is_conntrack_liberal;     /* as the kernel has it, once the settings are in force */
+    unsigned sync_period_ms, min_sync_period_ms;
     int verbosity;
     enum local_detect local_detect;
     const char *interface; /* bridge name or interface prefix */

@@ -72,6 +72,15 @@ static void values_stand_behind_or_after_the_flag(void **state)
     assert_int_equal(GOOD("--dry-run=nftables").dry_run, DRY_RUN_NFTABLES);
     assert_int_equal(GOOD("--dry-run=forwarding").dry_run, DRY_RUN_FORWARDING);
     assert_true(GOOD("--proxy-mode=auto").proxy_mode[0] == 'a');
+    assert_int_equal(GOOD(NULL).masquerade_mark, 0x4000);
+    assert_int_equal(GOOD("--iptables-masquerade-bit=0").masquerade_mark, 1);
+    assert_int_equal(GOOD("--iptables-masquerade-bit", "31").masquerade_mark, 0x80000000);
+    /* Of no use where node ports do not answer on 127.0.0.1. */
+    assert_false(GOOD("--proxy-mode=iptables").has_localhost_node_ports);
+    assert_true(GOOD("--proxy-mode=iptables", "--iptables-localhost-nodeports").has_localhost_node_ports);
+    assert_false(
+        GOOD("--proxy-mode=iptables", "--iptables-localhost-nodeports", "--nodeport-addresses=10.0.0.0/8")
+            .has_localhost_node_ports);
     arena_done(&arena);
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/commands.h"
 #include "daemon/daemon.h"
 #include "daemon/kernel_settings.h"
+#include "daemon/modes.h"
 #include "daemon/takeover.h"
 #include "source/kubeconfig.h"
 #include "sys/read_file.h"
@@ -20,6 +21,8 @@
 
 /* The role `fairlead proxy`: kube-proxy's flags and configuration file, turned into what the daemon is told
  * to do. */
+
+#define PERIOD_MAX_MS 86400000
 
 /* One reading of flags and file. */
 struct reading {
@@ -140,10 +143,16 @@ static void take_node_ports(const struct proxy_config *config, struct arena *are
     ret->node_port_cidr_count = 2;
 }
 
+static unsigned to_period(int64_t ms, unsigned least)
+{
+    return ms < least ? least : ms > PERIOD_MAX_MS ? PERIOD_MAX_MS : (unsigned)ms;
+}
+
 static struct options daemon_options(const struct proxy_role *role, const struct proxy_config *config,
                                      struct arena *arena)
 {
     const struct proxy_settings *settings = config->settings;
+    bool is_missing;
     struct options options = {
         .role = ROLE_PROXY,
         .proxy_config = config,
@@ -154,12 +163,13 @@ static struct options daemon_options(const struct proxy_role *role, const struct
         .control_socket = role->control_socket,
         .is_confined = strcmp(role->confine, "false") != 0,
         .node_name = node_name(settings->hostname_override, arena),
-        .proxy_mode = "nftables",
+        .proxy_mode = modes_of_config(config, &is_missing),
         .masquerade_all = config->masquerades_all,
         .is_bind_hard_fail = settings->is_bind_fatal,
-        .sync_period_ms = (unsigned)(config->sync_ms < 1          ? 1
-                                     : config->sync_ms > 86400000 ? 86400000
-                                                                  : config->sync_ms),
+        .masquerade_mark = config->masquerade_mark,
+        .has_localhost_node_ports = kernel_settings_has_localhost_node_ports(config),
+        .sync_period_ms = to_period(config->sync_ms, 1),
+        .min_sync_period_ms = to_period(config->min_sync_ms, 0),
         .verbosity = (int)settings->logging.verbosity,
         .has_bind_address = !address_is_unspecified(&config->bind_address),
         .bind_address = config->bind_address,
@@ -252,6 +262,16 @@ static const char *judge_kubeconfig(struct reading *reading)
     return arena_strdup(&reading->arena, err.text);
 }
 
+/* A mode that this machine has not would end the daemon as well. */
+static const char *judge_mode(struct reading *reading)
+{
+    const struct dataplane_ops *mode = NULL;
+    struct err passed, err;
+    if (modes_choose(reading->options.proxy_mode, &mode, &passed, &err) == 0)
+        return NULL;
+    return arena_strdup(&reading->arena, err.text);
+}
+
 static const char *read_again(void *context, struct options *ret, enum reload_effect *ret_effect,
                               struct text *ret_names)
 {
@@ -272,6 +292,8 @@ static const char *read_again(void *context, struct options *ret, enum reload_ef
         config_difference(&current->config, &next->config, on_difference, &differences);
     if (!refusal && differences.effect == RELOAD_ANEW)
         refusal = judge_kubeconfig(next);
+    if (!refusal && differences.effect == RELOAD_ANEW)
+        refusal = judge_mode(next);
     if (refusal) {
         /* Asked again, it is judged again: what it names may be there by then. */
         free(role->file);
@@ -287,6 +309,17 @@ static const char *read_again(void *context, struct options *ret, enum reload_ef
 
 /* --- the role --- */
 
+static int init_only(const struct options *options)
+{
+    const struct dataplane_ops *mode = NULL;
+    struct err passed, err;
+    if (modes_choose(options->proxy_mode, &mode, &passed, &err) < 0) {
+        log_error("%s", err.text);
+        return 1;
+    }
+    return kernel_settings_init(options, modes_number(mode));
+}
+
 static int serve(struct proxy_role *role)
 {
     const struct proxy_config *config = &role->readings[role->current].config;
@@ -294,9 +327,7 @@ static int serve(struct proxy_role *role)
     if (*role->flags.write_config_to)
         return write_config(config, role->flags.write_config_to);
     if (role->flags.is_init_only)
-        return kernel_settings_init(&role->readings[role->current].options);
-    if (config->mode != PROXY_MODE_NFTABLES)
-        log_warning("mode \"%s\" is not in this version: nftables serves instead", config->settings->mode);
+        return init_only(&role->readings[role->current].options);
     do
         status = daemon_run(&role->readings[role->current].options);
     while (status == DAEMON_ANEW);

@@ -234,9 +234,29 @@ static void turn(struct daemon *daemon)
     daemon->turn.service_changes = daemon->store->service_changes;
     daemon->turn.endpoint_changes = daemon->store->endpoint_changes;
     int code = sync_turn(&daemon->sync, &result, &err);
+    if (code < 0 || daemon->sync.is_under_way || result.did_program)
+        pace_note(&daemon->pace, uv_now(&daemon->loop));
     daemon->health.is_node_eligible = daemon->sync.node.is_eligible;
     if (!daemon->sync.is_under_way)
         conclude(daemon, code, &result, &err);
+}
+
+static void on_paced(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+/* A dataplane that writes by programs goes through much for each write, so that what comes within
+ * minSyncPeriod waits for one another, as in kube-proxy. Where a write is a transaction of our own it does
+ * not: it costs what has changed. */
+static void turn_at_pace(struct daemon *daemon)
+{
+    unsigned min_ms = daemon->mode->starts_programs ? daemon->options.min_sync_period_ms : 0;
+    uint64_t delay_ms = pace_delay_ms(&daemon->pace, uv_now(&daemon->loop), min_ms);
+    if (delay_ms == 0)
+        turn(daemon);
+    else if (!uv_is_active((uv_handle_t *)&daemon->paced))
+        uv_timer_start(&daemon->paced, on_paced, delay_ms, 0);
 }
 
 void turns_on_finished(void *context, int code, const struct dataplane_result *dataplane,
@@ -246,7 +266,7 @@ void turns_on_finished(void *context, int code, const struct dataplane_result *d
     struct sync_result result;
     conclude(daemon, sync_finish(&daemon->sync, code, dataplane, &result), &result, err);
     if (code == 0 && !daemon->is_ending)
-        turn(daemon); /* what came in meanwhile */
+        turn_at_pace(daemon); /* what came in meanwhile */
 }
 
 void turns_finish(struct daemon *daemon)
@@ -270,7 +290,7 @@ void turns_take(struct daemon *daemon)
     if (!daemon->sync.is_source_synced)
         return;
     note_queued(daemon);
-    turn(daemon);
+    turn_at_pace(daemon);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -341,5 +361,6 @@ void turns_init(struct daemon *daemon)
     daemon->sync.context = daemon;
     uv_timer_init(&daemon->loop, &daemon->retry);
     uv_timer_init(&daemon->loop, &daemon->collector);
-    daemon->retry.data = daemon->collector.data = daemon;
+    uv_timer_init(&daemon->loop, &daemon->paced);
+    daemon->paced.data = daemon->retry.data = daemon->collector.data = daemon;
 }

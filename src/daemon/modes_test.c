@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/modes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void what_a_configuration_asks_for(void **state)
+{
+    static const struct {
+        enum proxy_mode mode;
+        bool is_open, is_missing;
+        const char *want;
+    } cases[] = {
+        {PROXY_MODE_NFTABLES, false, false, "nftables"},
+        {PROXY_MODE_IPTABLES, false, false, "iptables"},
+        {PROXY_MODE_IPTABLES, true, false, MODE_KUBE_PROXY},
+        {PROXY_MODE_IPVS, false, true, MODE_KUBE_PROXY},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct proxy_config config = {.mode = cases[i].mode, .is_mode_open = cases[i].is_open};
+        bool is_missing;
+        assert_string_equal(modes_of_config(&config, &is_missing), cases[i].want);
+        assert_int_equal(is_missing, cases[i].is_missing);
+    }
+}
+
+static void names(void **state)
+{
+    assert_true(modes_has("nftables") && modes_has("iptables") && modes_has("auto"));
+    assert_false(modes_has("ipvs") || modes_has("") ||
+                 modes_has(MODE_KUBE_PROXY)); /* a word among ourselves */
+}
+
+/* A folder without programs: a mode that was named is refused with its reason, a mode that nobody named is
+ * not.
+ */
+static void without_programs(void **state)
+{
+    const struct dataplane_ops *mode = NULL;
+    struct err passed, err;
+    setenv("PATH", "/nonexistent", 1);
+    assert_true(modes_choose("iptables", &mode, &passed, &err) < 0);
+    assert_non_null(strstr(err.text, "iptables-restore"));
+    assert_true(modes_choose("ipvs", &mode, &passed, &err) < 0);
+    assert_non_null(strstr(err.text, "\"ipvs\""));
+    if (modes_choose("nftables", &mode, &passed, &err) < 0)
+        skip(); /* without the right to ask the kernel */
+    assert_string_equal(passed.text, "");
+    assert_int_equal(modes_choose(MODE_KUBE_PROXY, &mode, &passed, &err), 0);
+    assert_string_equal(mode->name, "nftables");
+    assert_non_null(strstr(passed.text, "iptables-restore"));
+    assert_int_equal(modes_choose("auto", &mode, &passed, &err), 0);
+    assert_string_equal(mode->name, "nftables");
+    assert_string_equal(passed.text, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_configuration_asks_for),
+        cmocka_unit_test(names),
+        cmocka_unit_test(without_programs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
