@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "daemon/commands.h"
 #include "daemon/options.h"
+#include "daemon/takeover.h"
 #include "dataplane/dataplane.h"
 #include "source/manifests.h"
 #include "sys/control.h"
@@ -98,8 +99,8 @@ int cleanup_main(int argc, char *const *argv)
         fprintf(is_help ? stdout : stderr, "Usage: fairlead cleanup\n");
         return is_help ? 0 : 2;
     }
-    if (nftables_dataplane.probe(&err) != -EPERM && nftables_dataplane.cleanup(&err) == 0)
-        return 0;
+    if (nftables_dataplane.probe(&err) != -EPERM)
+        return takeover_clean_up_own();
     fprintf(stderr, "fairlead cleanup: %s\n", err.text);
     return 1;
 }

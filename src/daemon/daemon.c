@@ -160,7 +160,7 @@ static int open_all(struct daemon *daemon, struct err *err)
         .loop = &daemon->loop, .finished = turns_on_finished, .context = daemon};
     const struct dataplane_ops *mode = daemon->mode;
     if (code == 0) {
-        bool starts_programs = daemon->options.role == ROLE_PROXY || mode->starts_programs;
+        bool starts_programs = mode->starts_programs || takeover_starts_programs(daemon);
         confinement_enter(&daemon->options, starts_programs ? CONFINEMENT_STARTING : CONFINEMENT_SERVING);
         code = mode->open(&daemon->dataplane, &owner, err);
     }

@@ -23,20 +23,43 @@ static void on_done(void *context, unsigned failures)
 {
     struct daemon *daemon = context;
     daemon->leftovers = NULL;
+    bool is_proxy = daemon->options.role == ROLE_PROXY;
     if (failures)
-        log_warning("not all that kube-proxy left could be removed; the next start tries again");
-    else
+        log_warning("not all that %s left could be removed; the next start tries again",
+                    is_proxy ? "kube-proxy" : "mode iptables");
+    else if (is_proxy)
         log_debug("nothing of kube-proxy is left on this node");
-    if (!daemon->dataplane->ops->starts_programs)
+    if (!daemon->mode->starts_programs)
         confinement_enter(&daemon->options, CONFINEMENT_SERVING);
+}
+
+/* What fairlead made when it served by the other mode; that of iptables is a part of the leftovers. */
+static void remove_own_tables(void)
+{
+    struct err err;
+    if (nftables_dataplane.cleanup(&err) < 0)
+        log_warning("fairlead's own nftables tables stay: %s", err.text);
+}
+
+bool takeover_starts_programs(const struct daemon *daemon)
+{
+    return daemon->options.role == ROLE_PROXY || leftovers_may_be_of_fairlead();
 }
 
 void takeover_begin(struct daemon *daemon)
 {
-    const struct leftovers_options options = {
-        .program_ms = PROGRAM_MS, .report = on_report, .done = on_done, .context = daemon};
+    bool is_proxy = daemon->options.role == ROLE_PROXY, is_iptables = daemon->mode->is_of_iptables;
     bool is_over = confinement_stage() == CONFINEMENT_SERVING; /* before all was opened anew */
-    if (daemon->options.role == ROLE_PROXY && !daemon->leftovers && !is_over)
+    const struct leftovers_options options = {.scope = is_iptables ? LEFTOVERS_BESIDE_IPTABLES
+                                                       : is_proxy  ? LEFTOVERS_ALL
+                                                                   : LEFTOVERS_OF_FAIRLEAD,
+                                              .program_ms = PROGRAM_MS,
+                                              .report = on_report,
+                                              .done = on_done,
+                                              .context = daemon};
+    if (is_iptables)
+        remove_own_tables();
+    if ((is_proxy || !is_iptables) && !daemon->leftovers && !is_over)
         daemon->leftovers = leftovers_begin(&daemon->loop, &options);
 }
 
@@ -53,11 +76,14 @@ static void on_cleaned(void *context, unsigned failures)
     *(unsigned *)context = failures;
 }
 
-int takeover_clean_up(void)
+static int clean_up(enum leftovers_scope scope)
 {
     unsigned failures = 0;
-    const struct leftovers_options options = {
-        .program_ms = PROGRAM_MS, .report = on_report, .done = on_cleaned, .context = &failures};
+    const struct leftovers_options options = {.scope = scope,
+                                              .program_ms = PROGRAM_MS,
+                                              .report = on_report,
+                                              .done = on_cleaned,
+                                              .context = &failures};
     uv_loop_t loop;
     struct err err;
     /* One sentence instead of one for each thing that may be left. */
@@ -78,4 +104,14 @@ int takeover_clean_up(void)
         failures++;
     }
     return failures > 0;
+}
+
+int takeover_clean_up(void)
+{
+    return clean_up(LEFTOVERS_ALL);
+}
+
+int takeover_clean_up_own(void)
+{
+    return clean_up(LEFTOVERS_OF_FAIRLEAD);
 }

@@ -53,12 +53,16 @@ static void check_restore(const struct iptables_removal *removal)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const enum iptables_scope scopes[] = {IPTABLES_ALL, IPTABLES_OTHER_MODES, IPTABLES_FAIRLEAD_ALONE};
     cleanup_free char *saved = strndup((const char *)data, size);
-    const char *at = saved;
     struct iptables_removal removal;
-    while (iptables_next_removal(&at, &removal)) {
-        check_restore(&removal);
-        iptables_removal_done(&removal);
+    iptables_owner_of(saved);
+    for (size_t i = 0; i < sizeof(scopes) / sizeof(*scopes); i++) {
+        const char *at = saved;
+        while (iptables_next_removal(&at, scopes[i], &removal)) {
+            check_restore(&removal);
+            iptables_removal_done(&removal);
+        }
     }
     return 0;
 }

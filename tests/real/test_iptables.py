@@ -43,7 +43,7 @@ def flags_of(case):
 
 
 # What is fairlead's own in this mode, and why: src/dataplane/iptables/layout.h.
-OWN = ("FAIRLEAD-", '-A OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals"')
+OWN = ("FAIRLEAD-", '--comment "fairlead: ')
 
 
 def chains_of(saved):

@@ -75,7 +75,6 @@ static const struct {
     {TABLE_FILTER, "OUTPUT", "-j KUBE-FIREWALL"},
     {TABLE_FILTER, "OUTPUT", NEW OF("load balancer firewall", "PROXY-FIREWALL")},
     {TABLE_FILTER, "OUTPUT", NEW OF("service portals", "SERVICES")},
-    {TABLE_FILTER, "OUTPUT", NEW OF("externally-visible service portals", "EXTERNAL-SERVICES")},
     {TABLE_NAT, "PREROUTING", "-m comment --comment " OF("service portals", "SERVICES")},
     {TABLE_NAT, "OUTPUT", "-m comment --comment " OF("service portals", "SERVICES")},
     {TABLE_NAT, "POSTROUTING", "-m comment --comment " OF("postrouting rules", "POSTROUTING")},
@@ -187,25 +186,28 @@ static void add_node_rules(struct layout *layout, const struct dataplane_node *n
 
 #define CLUSTER_IPS "FAIRLEAD-CLUSTER-IPS"
 
-static void add_service_ranges(struct layout *layout, const struct dataplane_node *node, enum family family)
+/* All that leads to what is fairlead's own stands at the end of a chain of kube-proxy's that kube-proxy
+ * empties whenever it begins or cleans up: so its rules and fairlead's are never in force together. */
+static void add_own_rules(struct layout *layout, const struct dataplane_node *node, enum family family)
 {
-    static const char *const bases[] = {"INPUT", "FORWARD", "OUTPUT"};
-    struct layout_chain *chain = chain_get(layout, TABLE_FILTER, CLUSTER_IPS);
+    struct layout_chain *services = chain_get(layout, TABLE_FILTER, "KUBE-SERVICES");
+    struct layout_chain *own = chain_get(layout, TABLE_FILTER, CLUSTER_IPS);
+    uint32_t before = services->count;
+    say(layout, TABLE_FILTER, "KUBE-SERVICES",
+        "-m comment --comment \"fairlead: the node itself is refused as well\" -j KUBE-EXTERNAL-SERVICES");
     for (uint32_t i = 0; i < node->service_cidr_count; i++) {
         const struct prefix *range = &node->service_cidrs[i];
         char text[PREFIX_TEXT_MAX];
         if (address_family(&range->address) != family)
             continue;
         prefix_format(range, text);
-        for (size_t b = 0; b < sizeof(bases) / sizeof(bases[0]); b++)
-            say(layout, TABLE_FILTER, bases[b],
-                "-d %s -m conntrack --ctstate NEW -m comment --comment \"fairlead: what no service has\" "
-                "-j " CLUSTER_IPS,
-                text);
+        say(layout, TABLE_FILTER, "KUBE-SERVICES",
+            "-d %s -m comment --comment \"fairlead: what no service has\" -j " CLUSTER_IPS, text);
         say(layout, TABLE_FILTER, CLUSTER_IPS,
             "-d %s -m comment --comment \"no service has this address\" -j DROP", text);
-        chain->tail++;
+        own->tail++;
     }
+    services->tail = services->count - before;
 }
 
 static struct layout_chain *shared_chain(struct layout *layout, enum shared_chain chain)
@@ -275,7 +277,7 @@ void layout_build(const struct dataplane_node *node, const struct entry *const *
         add_portion(ret, &portion);
     }
     add_node_port_rules(ret, node, family);
-    add_service_ranges(ret, node, family);
+    add_own_rules(ret, node, family);
     HASH_SORT(ret->chains, chain_order);
 }
 
@@ -363,14 +365,11 @@ static bool has_rule(const struct layout_chain *chain, const char *rule)
     return false;
 }
 
-/* Rules in front of those of others, in our order; of our own alone what is not wanted any more goes. */
+/* Rules in front of those of others, in our order. */
 static uint32_t insert_jumps(const struct layout_chain *have, const struct layout_chain *want,
                              struct text *ret)
 {
     uint32_t added = 0;
-    for (uint32_t i = 0; have && i < have->count; i++)
-        if (strstr(have->rules[i], "-j FAIRLEAD-") && !has_rule(want, have->rules[i]))
-            text_printf(ret, "-D %s %s\n", have->name, have->rules[i]);
     for (uint32_t i = want->count; i-- > 0;) {
         if (has_rule(have, want->rules[i]))
             continue;

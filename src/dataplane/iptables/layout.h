@@ -14,7 +14,7 @@ enum layout_table { TABLE_MANGLE, TABLE_NAT, TABLE_FILTER, TABLE_COUNT }; /* the
  * mode's verdicts are those of the others: ports that a service does not have are refused, addresses of the
  * service ranges that nobody has are dropped. Packets to those ranges alone are sent there, and where the
  * ranges are not known (before Kubernetes 1.33) nobody is. And what the node itself sends to addresses
- * without endpoints is refused, too: OUTPUT leads to KUBE-EXTERNAL-SERVICES. */
+ * without endpoints is refused, too. Both begin at the end of the filter table's KUBE-SERVICES. */
 
 struct layout_chain {
     char *key; /* "nat KUBE-SERVICES" */

@@ -8,6 +8,8 @@
 
 #define MARK_CHAIN "KUBE-MARK-MASQ"
 #define MASQUERADE_CHAIN "KUBE-POSTROUTING"
+#define OWN_COMMENT "--comment \"fairlead: " /* of its rules in chains of kube-proxy's */
+#define OWN_CHAIN "FAIRLEAD-CLUSTER-IPS"     /* of fairlead's mode iptables, beside kube-proxy's */
 
 /* --- what is kube-proxy's --- */
 
@@ -65,7 +67,21 @@ static const char *const filter_chains[] = {"KUBE-SERVICES", "KUBE-EXTERNAL-SERV
                                             "KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL",
                                             "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER",
                                             /* userspace */
-                                            "KUBE-NODEPORT-NON-LOCAL", NULL};
+                                            "KUBE-NODEPORT-NON-LOCAL", OWN_CHAIN, NULL};
+
+/* Those that mode iptables never makes; KUBE-XLB- is the only such prefix. */
+static const char *const other_chains[] = {"KUBE-NODE-PORT",
+                                           "KUBE-LOAD-BALANCER",
+                                           "KUBE-SOURCE-RANGES-FIREWALL",
+                                           "KUBE-IPVS-FILTER",
+                                           "KUBE-IPVS-OUT-FILTER",
+                                           "KUBE-PORTALS-CONTAINER",
+                                           "KUBE-PORTALS-HOST",
+                                           "KUBE-NODEPORT-CONTAINER",
+                                           "KUBE-NODEPORT-HOST",
+                                           "KUBE-NODEPORT-NON-LOCAL",
+                                           NULL};
+static const char *const other_prefixes[] = {"KUBE-XLB-", NULL};
 
 static const char *const mangle_chains[] = {"KUBE-PROXY-CANARY", NULL};
 
@@ -89,9 +105,29 @@ static bool is_proxy_chain(struct span table, struct span chain)
     return span_is(table, "mangle") && is_listed(chain, mangle_chains);
 }
 
+static bool is_in_scope(enum iptables_scope scope, struct span table, struct span chain)
+{
+    if (!is_proxy_chain(table, chain))
+        return false;
+    switch (scope) {
+    case IPTABLES_ALL:
+        return true;
+    case IPTABLES_OTHER_MODES:
+        return is_listed(chain, other_chains) || has_listed_prefix(chain, other_prefixes);
+    case IPTABLES_FAIRLEAD_ALONE:
+        return span_is(chain, OWN_CHAIN);
+    }
+    return false;
+}
+
 bool iptables_is_proxy_chain(const char *table, const char *chain)
 {
     return is_proxy_chain(span_of(table), span_of(chain));
+}
+
+bool iptables_is_own_chain(const char *table, const char *chain)
+{
+    return strcmp(table, "filter") == 0 && strcmp(chain, OWN_CHAIN) == 0;
 }
 
 /* --- lines and words --- */
@@ -199,6 +235,7 @@ struct chain {
 
 struct table {
     struct span name;
+    enum iptables_scope scope;
     const char *end; /* of its lines */
     const char *lines;
     struct chain *chains; /* kube-proxy's */
@@ -256,7 +293,7 @@ static void find_chains(struct table *table)
         line = (struct span){line.at + 1, line.len - 1};
         if (!next_word(&line, &name) || !next_word(&line, &policy))
             continue;
-        if (is_proxy_chain(table->name, name))
+        if (is_in_scope(table->scope, table->name, name))
             add_chain(table, name);
         table->drops_forwarded |= span_is(name, "FORWARD") && span_is(policy, "DROP");
     }
@@ -267,7 +304,8 @@ static bool next_jump(struct table *table, const char **at, struct rule *ret, st
 {
     struct span line;
     while (next_table_line(table, at, &line)) {
-        if (!parse_rule(line, ret) || ret->target.len == 0 || is_proxy_chain(table->name, ret->chain))
+        if (!parse_rule(line, ret) || ret->target.len == 0 ||
+            is_in_scope(table->scope, table->name, ret->chain))
             continue;
         *ret_chain = find_chain(table, ret->target);
         if (*ret_chain)
@@ -350,12 +388,13 @@ static void write_removal(struct table *table, struct iptables_removal *ret)
     text_add(restore, "COMMIT\n");
 }
 
-bool iptables_next_removal(const char **at, struct iptables_removal *ret)
+bool iptables_next_removal(const char **at, enum iptables_scope scope, struct iptables_removal *ret)
 {
     struct table table;
     *ret = (struct iptables_removal){0};
     if (!find_table(at, &table))
         return false;
+    table.scope = scope;
     ret->table = table.name.at;
     ret->table_len = table.name.len;
     find_chains(&table);
@@ -365,6 +404,22 @@ bool iptables_next_removal(const char **at, struct iptables_removal *ret)
         write_removal(&table, ret);
     free(table.chains);
     return true;
+}
+
+enum iptables_owner iptables_owner_of(const char *saved)
+{
+    struct span line;
+    struct rule rule;
+    enum iptables_owner owner = IPTABLES_KUBE_PROXYS;
+    while (next_line(&saved, &line)) {
+        if (line.len && *line.at == ':' && strncmp(line.at + 1, OWN_CHAIN " ", strlen(OWN_CHAIN) + 1) == 0 &&
+            owner == IPTABLES_KUBE_PROXYS)
+            owner = IPTABLES_FORMERLY_FAIRLEADS;
+        if (parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES") &&
+            memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT)))
+            owner = IPTABLES_FAIRLEADS;
+    }
+    return owner;
 }
 
 void iptables_removal_done(struct iptables_removal *removal)

@@ -12,8 +12,30 @@
  * pkg/proxy/userspace). Everything else is somebody else's: kubelet's KUBE-FIREWALL, KUBE-KUBELET-CANARY and
  * KUBE-MARK-DROP, CNI's chains, an operator's rules. */
 
-/* Whether kube-proxy makes a chain of this name in this table ("nat", "filter" or "mangle"). */
+/* Whether kube-proxy, or fairlead in its mode iptables, makes a chain of this name in this table ("nat",
+ * "filter" or "mangle"). */
 bool iptables_is_proxy_chain(const char *table, const char *chain);
+
+/* What of it is to go. */
+enum iptables_scope {
+    IPTABLES_ALL,
+    IPTABLES_OTHER_MODES,    /* what mode iptables does not make: it serves */
+    IPTABLES_FAIRLEAD_ALONE, /* what is beside kube-proxy's chains: kube-proxy serves by them */
+};
+
+/* Who wrote kube-proxy's chains last, by the whole of what iptables-save printed: both programs make the
+ * same, but fairlead's has rules of its own at the end of KUBE-SERVICES, which kube-proxy empties whenever it
+ * begins. */
+enum iptables_owner {
+    IPTABLES_KUBE_PROXYS, /* or nobody's */
+    IPTABLES_FAIRLEADS,
+    IPTABLES_FORMERLY_FAIRLEADS, /* kube-proxy's now, but a chain of fairlead's is still there, and not used
+                                  */
+};
+enum iptables_owner iptables_owner_of(const char *saved);
+
+/* Whether it is the chain that fairlead's mode iptables has beside kube-proxy's. */
+bool iptables_is_own_chain(const char *table, const char *chain);
 
 struct iptables_removal {
     const char *table; /* inside the text that was read, not terminated: table_len letters */
@@ -33,5 +55,5 @@ struct iptables_removal {
  * externalSetMarkChain): while a rule of theirs leads to KUBE-MARK-MASQ, that and KUBE-POSTROUTING, which
  * reads the mark, stay as they are. A table that ends in the middle is passed over: what cannot be read whole
  * cannot be judged. */
-bool iptables_next_removal(const char **at, struct iptables_removal *ret);
+bool iptables_next_removal(const char **at, enum iptables_scope scope, struct iptables_removal *ret);
 void iptables_removal_done(struct iptables_removal *removal);

@@ -13,7 +13,7 @@
 static struct iptables_removal first(const char *saved)
 {
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&saved, &removal));
+    assert_true(iptables_next_removal(&saved, IPTABLES_ALL, &removal));
     return removal;
 }
 
@@ -45,7 +45,7 @@ static void takes_out_what_is_kube_proxys(void **state)
         "COMMIT\n";
     const char *at = saved;
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&at, &removal));
+    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*nat\n"
                         ":KUBE-MARK-MASQ - [0:0]\n"
@@ -62,7 +62,7 @@ static void takes_out_what_is_kube_proxys(void **state)
     assert_int_equal(removal.kept.len, 0);
     assert_memory_equal(removal.table, "nat", removal.table_len);
     iptables_removal_done(&removal);
-    assert_false(iptables_next_removal(&at, &removal));
+    assert_false(iptables_next_removal(&at, IPTABLES_ALL, &removal));
 }
 
 static void knows_the_jumps_of_every_mode(void **state)
@@ -169,14 +169,65 @@ static void reads_table_by_table(void **state)
     const char *at = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n"
                      "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n"; /* and then it was cut off */
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&at, &removal));
+    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
     assert_int_equal(removal.restore.len, 0);
     iptables_removal_done(&removal);
-    assert_true(iptables_next_removal(&at, &removal));
+    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*nat\n:KUBE-SERVICES - [0:0]\n-X KUBE-SERVICES\nCOMMIT\n");
     iptables_removal_done(&removal);
-    assert_false(iptables_next_removal(&at, &removal));
+    assert_false(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+}
+
+/* The filter table as fairlead's mode iptables makes it; kube-proxy's has neither of the two last rules. */
+#define FILTER_CHAINS                                                                                        \
+    "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-EXTERNAL-SERVICES - [0:0]\n:KUBE-SERVICES - [0:0]\n"
+#define OWN_CHAIN ":FAIRLEAD-CLUSTER-IPS - [0:0]\n"
+#define PORTAL_JUMP                                                                                          \
+    "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"kubernetes externally-visible service "      \
+    "portals\" -j KUBE-EXTERNAL-SERVICES\n"
+#define OWN_RULES                                                                                            \
+    "-A FAIRLEAD-CLUSTER-IPS -d 10.96.0.0/16 -m comment --comment \"no service has this address\" -j DROP\n" \
+    "-A KUBE-SERVICES -m comment --comment \"fairlead: the node itself is refused as well\" -j "             \
+    "KUBE-EXTERNAL-SERVICES\n"                                                                               \
+    "-A KUBE-SERVICES -d 10.96.0.0/16 -m comment --comment \"fairlead: what no service has\" -j "            \
+    "FAIRLEAD-CLUSTER-IPS\n"
+
+static void tells_who_wrote_them(void **state)
+{
+    static const char fairleads[] = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP OWN_RULES "COMMIT\n";
+    static const char kube_proxys_after[] = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP "COMMIT\n";
+    static const char kube_proxys[] = FILTER_CHAINS PORTAL_JUMP "COMMIT\n";
+    assert_int_equal(iptables_owner_of(fairleads), IPTABLES_FAIRLEADS);
+    assert_int_equal(iptables_owner_of(kube_proxys_after), IPTABLES_FORMERLY_FAIRLEADS);
+    assert_int_equal(iptables_owner_of(kube_proxys), IPTABLES_KUBE_PROXYS);
+    assert_int_equal(iptables_owner_of(""), IPTABLES_KUBE_PROXYS);
+    /* Words of a Service in a chain of its own do not make it fairlead's. */
+    assert_int_equal(
+        iptables_owner_of("*nat\n:KUBE-SVC-A - [0:0]\n-A KUBE-SVC-A -m comment --comment \"fairlead: "
+                          "mine\" -j ACCEPT\nCOMMIT\n"),
+        IPTABLES_KUBE_PROXYS);
+    assert_restore(fairleads, "*filter\n:KUBE-EXTERNAL-SERVICES - [0:0]\n:KUBE-SERVICES - [0:0]\n" OWN_CHAIN
+                              "-D INPUT -m conntrack --ctstate NEW -m comment --comment \"kubernetes "
+                              "externally-visible service portals\" -j KUBE-EXTERNAL-SERVICES\n"
+                              "-X KUBE-EXTERNAL-SERVICES\n-X KUBE-SERVICES\n"
+                              "-X FAIRLEAD-CLUSTER-IPS\nCOMMIT\n");
+}
+
+static void takes_only_its_scope(void **state)
+{
+    const char *at = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP "COMMIT\n";
+    struct iptables_removal removal;
+    assert_true(iptables_next_removal(&at, IPTABLES_FAIRLEAD_ALONE, &removal));
+    assert_string_equal(text_str(&removal.restore),
+                        "*filter\n" OWN_CHAIN "-X FAIRLEAD-CLUSTER-IPS\nCOMMIT\n");
+    iptables_removal_done(&removal);
+    at = "*nat\n:KUBE-NODE-PORT - [0:0]\n:KUBE-SEP-A - [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-SVC-A - [0:0]\n"
+         "-A OUTPUT " PORTALS "-A KUBE-NODE-PORT -j KUBE-MARK-MASQ\nCOMMIT\n";
+    assert_true(iptables_next_removal(&at, IPTABLES_OTHER_MODES, &removal));
+    assert_string_equal(text_str(&removal.restore),
+                        "*nat\n:KUBE-NODE-PORT - [0:0]\n-X KUBE-NODE-PORT\nCOMMIT\n");
+    iptables_removal_done(&removal);
 }
 
 static void survives_any_text(void **state)
@@ -191,7 +242,7 @@ static void survives_any_text(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         const char *at = texts[i];
         struct iptables_removal removal;
-        while (iptables_next_removal(&at, &removal))
+        while (iptables_next_removal(&at, IPTABLES_ALL, &removal))
             iptables_removal_done(&removal);
     }
 }
@@ -206,6 +257,8 @@ int main(void)
         cmocka_unit_test(keeps_what_others_lead_to),
         cmocka_unit_test(keeps_the_masquerading_that_others_borrow),
         cmocka_unit_test(reads_table_by_table),
+        cmocka_unit_test(tells_who_wrote_them),
+        cmocka_unit_test(takes_only_its_scope),
         cmocka_unit_test(survives_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,8 @@ static void report_restored(struct leftovers *leftovers)
     const char *backend = backends[step->backend].name, *family = families[step->family].name;
     if (leftovers->jumps || leftovers->chains)
         SAY(leftovers, LEFTOVERS_REMOVED,
-            "kube-proxy's %u chains and %u jumps to them are removed from %s for %s", leftovers->chains,
+            "the %u chains of %s and %u jumps to them are removed from %s for %s", leftovers->chains,
+            leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD ? "fairlead's mode iptables" : "kube-proxy",
             leftovers->jumps, backend, family);
     if (leftovers->kept.len)
         SAY(leftovers, LEFTOVERS_NOTICE, "%s of %s for %s stay, because rules of others lead there",
@@ -174,15 +175,52 @@ static void on_restored(void *context, int code, const struct err *err, const st
     next_step(leftovers);
 }
 
+/* Which backend the host's iptables-restore is of: the one that serves, in mode iptables. Where that cannot
+ * be told (a wrapper), either may. */
+static bool is_serving(const struct step *step)
+{
+    char path[PATH_MAX], real[PATH_MAX];
+    if (!program_find(families[step->family].restore, path) || !realpath(path, real))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        if (strcmp(strrchr(real, '/') + 1, backends[i].program) == 0)
+            return i == step->backend;
+    return true;
+}
+
+/* False: nothing of this is to go. */
+static bool decide_scope(const struct leftovers *leftovers, const char *saved, enum iptables_scope *ret)
+{
+    enum iptables_owner owner = IPTABLES_FAIRLEADS;
+    *ret = IPTABLES_ALL;
+    switch (leftovers->options.scope) {
+    case LEFTOVERS_ALL:
+        break;
+    case LEFTOVERS_BESIDE_IPTABLES:
+        if (is_serving(leftovers->step))
+            *ret = IPTABLES_OTHER_MODES;
+        break;
+    case LEFTOVERS_OF_FAIRLEAD:
+        owner = iptables_owner_of(saved);
+        if (owner == IPTABLES_FORMERLY_FAIRLEADS)
+            *ret = IPTABLES_FAIRLEAD_ALONE;
+        break;
+    }
+    return owner != IPTABLES_KUBE_PROXYS;
+}
+
 static void take_removals(struct leftovers *leftovers, const char *saved)
 {
     struct iptables_removal removal;
+    enum iptables_scope scope;
     text_done(&leftovers->removal);
     text_done(&leftovers->kept);
     leftovers->removal = leftovers->kept = (struct text){0};
     leftovers->jumps = leftovers->chains = 0;
     leftovers->leaves_forward_dropping = false;
-    while (iptables_next_removal(&saved, &removal)) {
+    if (!decide_scope(leftovers, saved, &scope))
+        return;
+    while (iptables_next_removal(&saved, scope, &removal)) {
         text_add(&leftovers->removal, text_str(&removal.restore));
         if (removal.kept.len)
             text_printf(&leftovers->kept, "%s%s", leftovers->kept.len ? ", " : "", text_str(&removal.kept));
@@ -244,12 +282,19 @@ static void miss_program(struct leftovers *leftovers)
     next_step(leftovers);
 }
 
+static netlink_chain_fn *wanted_chain(const struct leftovers *leftovers)
+{
+    return leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD ? iptables_is_own_chain
+                                                             : iptables_is_proxy_chain;
+}
+
 static void clean_iptables(struct leftovers *leftovers)
 {
     const struct step *step = leftovers->step;
     bool is_there = true;
     struct err err;
-    if (step->backend == BACKEND_NFT && netlink_has_iptables_chains(step->family, &is_there, &err) < 0) {
+    if (step->backend == BACKEND_NFT &&
+        netlink_has_iptables_chains(step->family, wanted_chain(leftovers), &is_there, &err) < 0) {
         fail_iptables(leftovers, err.text);
         return;
     }
@@ -340,13 +385,34 @@ static const struct step steps[] = {
     {finish},
 };
 
+static const struct step iptables_steps[] = {
+    {clean_iptables, BACKEND_NFT, FAMILY_IPV4},
+    {clean_iptables, BACKEND_NFT, FAMILY_IPV6},
+    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV4},
+    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV6},
+    {finish},
+};
+
+bool leftovers_may_be_of_fairlead(void)
+{
+    bool is_there = false, may_be = false;
+    struct err err;
+    for (int family = 0; family < FAMILY_COUNT; family++) {
+        may_be |=
+            netlink_has_iptables_chains((enum family)family, iptables_is_own_chain, &is_there, &err) == 0 &&
+            is_there;
+        may_be |= has_legacy_tables((enum family)family);
+    }
+    return may_be;
+}
+
 struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options)
 {
     struct leftovers *leftovers = xcalloc(1, sizeof(*leftovers));
     signal(SIGPIPE, SIG_IGN);
     leftovers->options = *options;
     leftovers->loop = loop;
-    leftovers->step = steps;
+    leftovers->step = options->scope == LEFTOVERS_OF_FAIRLEAD ? iptables_steps : steps;
     uv_timer_init(loop, &leftovers->timer);
     leftovers->timer.data = leftovers;
     run_step(leftovers, 0);

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
 /* Removes what kube-proxy, in any of its modes, left in this network namespace: its nftables tables; its
@@ -24,7 +25,17 @@ enum leftovers_report {
     LEFTOVERS_FAILED,
 };
 
+enum leftovers_scope {
+    LEFTOVERS_ALL,
+    /* Mode iptables serves: its chains stay, in the backend that iptables-restore writes to. */
+    LEFTOVERS_BESIDE_IPTABLES,
+    /* What fairlead's mode iptables made, and of kube-proxy's nothing: where kube-proxy has come to the same
+     * chains since, all but those stay. */
+    LEFTOVERS_OF_FAIRLEAD,
+};
+
 struct leftovers_options {
+    enum leftovers_scope scope;
     unsigned program_ms; /* how long each program may take */
     void (*report)(void *context, enum leftovers_report kind, const char *sentence);
     /* The end, from the loop: how many failures there were. The struct leftovers is gone behind it. */
@@ -36,6 +47,9 @@ struct leftovers_options {
  * it.
  */
 struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options);
+/* Whether LEFTOVERS_OF_FAIRLEAD may find anything: chains of that layout in the nft backend, or any tables of
+ * the legacy backend, which cannot be looked into without starting a program. */
+bool leftovers_may_be_of_fairlead(void);
 /* Ends it half-way, each of its transactions being whole; done is not called. NULL is allowed. The memory
  * goes with the next turns of the loop. */
 void leftovers_cancel(struct leftovers *leftovers);
