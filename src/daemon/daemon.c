@@ -71,6 +71,8 @@ static void on_refresh(void *context)
     daemon->metrics.endpoint_changes_total = daemon->store->endpoint_changes;
     daemon->metrics.service_changes_pending = daemon->store->service_changes - daemon->programmed_services;
     daemon->metrics.endpoint_changes_pending = daemon->store->endpoint_changes - daemon->programmed_slices;
+    if (daemon->dataplane->ops->restores)
+        daemon->metrics.iptables = *daemon->dataplane->ops->restores(daemon->dataplane);
     daemon->dataplane->ops->count_elements(daemon->dataplane, on_element_count, daemon);
 }
 
@@ -102,6 +104,7 @@ static int open_web(struct daemon *daemon, struct err *err)
         .report = on_report,
         .context = daemon,
     };
+    daemon->metrics.mode = daemon->mode->is_of_iptables ? METRICS_MODE_IPTABLES : METRICS_MODE_NFTABLES;
     traffic_init(&daemon->traffic, &daemon->loop, &daemon->sync, &daemon->interfaces);
     daemon->traffic.report = on_report;
     daemon->traffic.context = daemon;

@@ -26,7 +26,7 @@ static const double turn_bounds[] = {
 };
 _Static_assert(ARRAY_LEN(programming_bounds) <= HISTOGRAM_BOUNDS_MAX, "HISTOGRAM_BOUNDS_MAX is too small");
 
-enum axis { AXIS_NONE, AXIS_FAMILY, AXIS_POLICY, AXIS_CODE };
+enum axis { AXIS_NONE, AXIS_FAMILY, AXIS_POLICY, AXIS_CODE, AXIS_TABLE };
 /* In the order of the enums that index the fields. */
 static const struct {
     const char *label, *values[2];
@@ -34,6 +34,7 @@ static const struct {
     [AXIS_FAMILY] = {"ip_family", {"IPv4", "IPv6"}},
     [AXIS_POLICY] = {"traffic_policy", {"internal", "external"}},
     [AXIS_CODE] = {"code", {"200", "503"}},
+    [AXIS_TABLE] = {"table", {"filter", "nat"}},
 };
 
 enum type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
@@ -48,6 +49,8 @@ enum field {
     FIELD_BUILD,     /* no field: 1, labelled with the version */
 };
 
+enum only { ONLY_NOTHING, ONLY_NFTABLES, ONLY_IPTABLES };
+
 struct row {
     const char *name, *help;
     enum type type;
@@ -58,6 +61,7 @@ struct row {
     const double *bounds;
     size_t bound_count;
     bool is_process; /* only while struct metrics_process is known */
+    enum only only;
 };
 
 #define AT(member) .offset = offsetof(struct metrics, member)
@@ -101,10 +105,19 @@ static const struct row rows[] = {
      .axes = {AXIS_CODE}},
     {"kubeproxy_proxy_livez_total", "[ALPHA] Answers of /livez.", COUNTER(livez_total), .axes = {AXIS_CODE}},
     {"kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "[ALPHA] Transactions that nftables refused.",
-     COUNTER(nftables_sync_failures_total), BY_FAMILY},
+     COUNTER(nftables_sync_failures_total), BY_FAMILY, .only = ONLY_NFTABLES},
     {"kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total",
      "[ALPHA] Failed removals of stale nftables objects.", COUNTER(nftables_cleanup_failures_total),
-     BY_FAMILY},
+     BY_FAMILY, .only = ONLY_NFTABLES},
+    {"kubeproxy_sync_proxy_rules_iptables_total", "[ALPHA] Rules of kube-proxy's chains that are in force.",
+     GAUGE(iptables.rules), .axes = {AXIS_FAMILY, AXIS_TABLE}, .only = ONLY_IPTABLES},
+    {"kubeproxy_sync_proxy_rules_iptables_last", "[ALPHA] Rules that the last sync wrote or took out.",
+     GAUGE(iptables.last_rules), .axes = {AXIS_FAMILY, AXIS_TABLE}, .only = ONLY_IPTABLES},
+    {"kubeproxy_sync_proxy_rules_iptables_restore_failures_total", "[ALPHA] Failures of iptables-restore.",
+     COUNTER(iptables.failures), BY_FAMILY, .only = ONLY_IPTABLES},
+    {"kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total",
+     "[ALPHA] Those that were given changes alone.", COUNTER(iptables.partial_failures), BY_FAMILY,
+     .only = ONLY_IPTABLES},
     {"kubeproxy_conntrack_reconciler_sync_duration_seconds",
      "[ALPHA] Time that one clearing of conntrack took.", HISTOGRAM(conntrack_sync_duration, sync_bounds),
      BY_FAMILY},
@@ -251,10 +264,18 @@ static void row_add(struct text *text, const struct metrics *metrics, const stru
     }
 }
 
+static bool is_shown(const struct row *row, const struct metrics *metrics)
+{
+    if (row->is_process && !metrics->process.is_known)
+        return false;
+    return row->only == ONLY_NOTHING ||
+           (row->only == ONLY_IPTABLES) == (metrics->mode == METRICS_MODE_IPTABLES);
+}
+
 void metrics_format(const struct metrics *metrics, struct text *text)
 {
     metrics_format_kubernetes(metrics, text);
     for (const struct row *row = rows; row < rows + ARRAY_LEN(rows); row++)
-        if (!row->is_process || metrics->process.is_known)
+        if (is_shown(row, metrics))
             row_add(text, metrics, row);
 }

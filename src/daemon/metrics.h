@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/histogram.h"
 #include "base/text.h"
+#include "dataplane/dataplane.h"
 #include "net/address.h"
 
 #include <stdbool.h>
@@ -30,6 +31,9 @@ struct metrics_named {
 enum metrics_policy { METRICS_POLICY_INTERNAL, METRICS_POLICY_EXTERNAL };
 enum metrics_code { METRICS_CODE_200, METRICS_CODE_503 };
 
+/* Whose families of kube-proxy's are shown. */
+enum metrics_mode { METRICS_MODE_NFTABLES, METRICS_MODE_IPTABLES };
+
 struct metrics_process {
     bool is_known;
     double cpu_seconds, start_time_s; /* start: since 1970 */
@@ -38,6 +42,7 @@ struct metrics_process {
 };
 
 struct metrics {
+    enum metrics_mode mode;
     bool has_family[FAMILY_COUNT]; /* the families that we serve; others have no samples */
 
     struct histogram sync_duration[FAMILY_COUNT]; /* seconds, as all histograms */
@@ -50,6 +55,7 @@ struct metrics {
     uint64_t no_local_endpoints[FAMILY_COUNT][2]; /* by enum metrics_policy */
     uint64_t healthz_total[2], livez_total[2];    /* by enum metrics_code */
     uint64_t nftables_sync_failures_total[FAMILY_COUNT], nftables_cleanup_failures_total[FAMILY_COUNT];
+    struct dataplane_restores iptables; /* of METRICS_MODE_IPTABLES */
     struct histogram conntrack_sync_duration[FAMILY_COUNT];
     uint64_t conntrack_deleted_entries_total[FAMILY_COUNT];
 
@@ -66,7 +72,7 @@ struct metrics {
     const struct proxy_settings *settings; /* whose feature gates are told; NULL: none */
 };
 
-/* All zero, both families served. */
+/* All zero, both families served, by nftables. */
 void metrics_init(struct metrics *metrics);
 /* Sets the gauge called name, adding it if new. Beyond METRICS_NAMED_MAX names it aborts: a program error. */
 void metrics_set_named(struct metrics_named *named, const char *name, double value);

@@ -69,6 +69,33 @@ static void counters_and_gauges(void **state)
            "kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=\"IPv6\"} 1\n");
 }
 
+static void what_is_of_one_mode(void **state)
+{
+    static const char iptables[] = "kubeproxy_sync_proxy_rules_iptables_",
+                      nftables[] = "kubeproxy_sync_proxy_rules_nftables_";
+    char *lines = lines_of(nftables);
+    expect(iptables, "");
+    assert_string_not_equal(lines, "");
+    free(lines);
+    metrics.mode = METRICS_MODE_IPTABLES;
+    metrics.iptables.rules[FAMILY_IPV4][DATAPLANE_TABLE_NAT] = 12;
+    metrics.iptables.last_rules[FAMILY_IPV6][DATAPLANE_TABLE_FILTER] = 3;
+    metrics.iptables.failures[FAMILY_IPV4] = 2;
+    metrics.iptables.partial_failures[FAMILY_IPV4] = 1;
+    expect(nftables, "");
+    expect("kubeproxy_sync_proxy_rules_iptables_total",
+           "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv4\",table=\"filter\"} 0\n"
+           "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv4\",table=\"nat\"} 12\n"
+           "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv6\",table=\"filter\"} 0\n"
+           "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv6\",table=\"nat\"} 0\n");
+    expect("kubeproxy_sync_proxy_rules_iptables_last{ip_family=\"IPv6\",table=\"filter\"}",
+           "kubeproxy_sync_proxy_rules_iptables_last{ip_family=\"IPv6\",table=\"filter\"} 3\n");
+    expect("kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family=\"IPv4\"}",
+           "kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family=\"IPv4\"} 2\n");
+    expect("kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total{ip_family=\"IPv4\"}",
+           "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total{ip_family=\"IPv4\"} 1\n");
+}
+
 static void a_family_that_is_not_served_has_no_samples(void **state)
 {
     metrics.has_family[FAMILY_IPV6] = false;
@@ -284,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(counters_and_gauges, setup),
+        cmocka_unit_test_setup(what_is_of_one_mode, setup),
         cmocka_unit_test_setup(a_family_that_is_not_served_has_no_samples, setup),
         cmocka_unit_test_setup(histograms, setup),
         cmocka_unit_test_setup(network_programming_bounds, setup),

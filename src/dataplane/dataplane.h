@@ -38,6 +38,15 @@ struct dataplane_result {
     bool was_full;      /* everything was compared or written, not the change alone */
 };
 
+/* What kube-proxy's metrics tell of iptables. */
+enum dataplane_table { DATAPLANE_TABLE_FILTER, DATAPLANE_TABLE_NAT, DATAPLANE_TABLE_COUNT };
+struct dataplane_restores {
+    uint64_t rules[FAMILY_COUNT][DATAPLANE_TABLE_COUNT];      /* in force */
+    uint64_t last_rules[FAMILY_COUNT][DATAPLANE_TABLE_COUNT]; /* that were written last */
+    uint64_t failures[FAMILY_COUNT],
+        partial_failures[FAMILY_COUNT]; /* of iptables-restore, since it is open */
+};
+
 /* Whom a dataplane tells that load or sync is over, where that takes longer than their call. */
 struct dataplane_owner {
     uv_loop_t *loop;
@@ -76,6 +85,8 @@ struct dataplane_ops {
     /* How many elements each map and set holds, both families together. */
     void (*count_elements)(const struct dataplane *dataplane,
                            void (*visit)(void *context, const char *set, uint64_t count), void *context);
+    /* NULL where there is no iptables in it. */
+    const struct dataplane_restores *(*restores)(const struct dataplane *dataplane);
     /* The text form of what entries would make of the kernel, for dump, dry runs and golden tests. Pure. */
     void (*render)(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
                    struct text *ret);

@@ -2,6 +2,7 @@
 #include "dataplane/iptables/iptables.h"
 
 #include "dataplane/iptables/change.h"
+#include "dataplane/iptables/count.h"
 #include "dataplane/iptables/counts.h"
 #include "dataplane/iptables/inspect.h"
 #include "dataplane/iptables/rule_watch.h"
@@ -32,6 +33,7 @@ struct iptables {
     struct rule_watch *watch;
     unsigned timeout_ms;
     struct counts counts; /* after what is under way, when it succeeds */
+    struct dataplane_restores restores;
     /* What is under way. */
     struct program *program;
     enum step step;
@@ -139,6 +141,15 @@ static void name_line(const struct iptables *iptables, struct err *err)
     memcpy(err->text, text, sizeof(text));
 }
 
+static void note_failure(struct iptables *iptables)
+{
+    struct dataplane_restores *restores = &iptables->restores;
+    if (iptables->step != STEP_RESTORE)
+        return;
+    restores->failures[iptables->family]++;
+    restores->partial_failures[iptables->family] += !iptables->result.was_full;
+}
+
 static void on_program(void *context, int code, const struct err *failure,
                        const struct program_output *output)
 {
@@ -149,6 +160,7 @@ static void on_program(void *context, int code, const struct err *failure,
         iptables->result.was_disturbed |= rule_watch_end(iptables->watch);
     if (code < 0) {
         err = *failure;
+        note_failure(iptables);
         if (iptables->step == STEP_RESTORE)
             name_line(iptables, &err);
     } else if (iptables->step == STEP_SAVE)
@@ -177,6 +189,10 @@ static int start(struct iptables *iptables, struct err *err)
     const char *const save_argv[] = {name, NULL};
     const char *const restore_argv[] = {name, "--noflush", "--counters", "-w", LOCK_WAIT_S, NULL};
     const struct text *input = &iptables->input[family];
+    if (!is_save) {
+        memset(iptables->restores.last_rules[family], 0, sizeof(iptables->restores.last_rules[family]));
+        count_input(text_str(input), iptables->restores.last_rules[family]);
+    }
     int code = program_start(&iptables->program, iptables->owner.loop,
                              is_save ? iptables->save[family] : iptables->restore[family],
                              is_save ? save_argv : restore_argv, text_str(input), is_save ? 0 : input->len,
@@ -235,11 +251,13 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
     for (size_t i = 0; i < count; i++)
         iptables->endpoints += entries[i]->endpoint_count;
     iptables->counts = (struct counts){0};
+    memset(iptables->restores.rules, 0, sizeof(iptables->restores.rules));
     for (int family = 0; family < FAMILY_COUNT; family++) {
         if (!iptables->has_family[family])
             continue;
         layout_build(node, entries, count, (enum family)family, is_brief(iptables), &iptables->want[family]);
         counts_add_layout(&iptables->counts, &iptables->want[family]);
+        count_layout(&iptables->want[family], iptables->restores.rules[family]);
     }
     rule_watch_forget(iptables->watch);
     return begin(iptables, STEP_SAVE, ret, err);
@@ -248,6 +266,7 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
 static void write_changes(struct iptables *iptables, const struct dataplane_node *node, enum family family,
                           const struct dataplane_change *changes, size_t count)
 {
+    uint64_t olds[DATAPLANE_TABLE_COUNT] = {0};
     struct change change = {0};
     struct arena arena;
     arena_init(&arena);
@@ -258,7 +277,11 @@ static void write_changes(struct iptables *iptables, const struct dataplane_node
         portion_build(changes[i].next, family, node->view, is_brief(iptables), &arena, &next);
         change_add(&change, &old, &next);
         counts_replace(&iptables->counts, &old, &next);
+        count_portion(&old, olds);
+        count_portion(&next, iptables->restores.rules[family]);
     }
+    for (int table = 0; table < DATAPLANE_TABLE_COUNT; table++)
+        iptables->restores.rules[family][table] -= olds[table];
     change_write(&change, &iptables->input[family]);
     iptables->result.element_adds += change.adds;
     iptables->result.element_deletes += change.removes;
@@ -331,6 +354,11 @@ static int inspect(struct dataplane *dataplane, const struct dataplane_node *nod
                             err);
 }
 
+static const struct dataplane_restores *restores(const struct dataplane *dataplane)
+{
+    return &((const struct iptables *)dataplane)->restores;
+}
+
 const struct dataplane_ops iptables_dataplane = {
     .name = "iptables",
     .starts_programs = true,
@@ -344,6 +372,7 @@ const struct dataplane_ops iptables_dataplane = {
     .watch_fd = watch_fd,
     .is_disturbed = is_disturbed,
     .count_elements = count_elements,
+    .restores = restores,
     .render = render,
     .inspect = inspect,
 };
