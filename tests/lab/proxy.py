@@ -41,11 +41,12 @@ class Proxy:
         self.flags = {**DEFAULTS, **(flags or {})}
         self.socket = lab.directory / node / "control.sock"  # a folder each, as on nodes of their own
         self.log_name = f"{node}.log"
+        self.mode = mode()
         self.child = None
 
     def argv(self):
         argv = [labs.binary(), "standalone", "--manifests", str(self.folder.path), "--hostname-override", self.node,
-                "--proxy-mode", mode(), "--control-socket", str(self.socket)]
+                "--proxy-mode", self.mode, "--control-socket", str(self.socket)]
         return argv + [f"--{name}={value}" for name, value in self.flags.items() if value is not None]
 
     def start(self, environment=None):

@@ -2,12 +2,16 @@
 """fairlead comes to a node and leaves it, while another proxy serves the same address: no new connection meets a moment
 in which neither does. Asked as fast as one program can, because such moments are parts of a millisecond."""
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import manifests
+import pytest
+from load import Load
+from proxy import wait_until
 
 CLUSTER_IP = "10.96.3.9"
 ROUNDS = 8
@@ -72,3 +76,55 @@ def test_come_and_go(cluster, lab, prober):
     for answer in answers:
         count, failed, *which = answer.split(maxsplit=2)
         assert int(count) > 1000 and int(failed) == 0, f"{failed} of {count} new connections failed: {which}"
+
+
+SWITCHES = ["iptables", "nftables", "iptables", "nftables"]
+SWITCHED_S = 20
+
+
+def made_by(lab):
+    """The modes of fairlead's that have rules on the node."""
+    run = lab.namespace("n1").run
+    tables = run(["nft", "list", "tables"]).stdout
+    saved = run(["xtables-nft-multi", "iptables-save"]).stdout + run(["xtables-nft-multi", "ip6tables-save"]).stdout
+    foreign = [line for line in saved.splitlines() if "FAIRLEAD-" in line or ("KUBE-" in line and "KUBE-FIREWALL" not in line)]
+    return ["nftables"] * ("fairlead" in tables) + ["iptables"] * bool(foreign)
+
+
+def test_modes_take_turns(cluster, lab, prober):
+    """A node goes from one mode to the other and back: nothing is lost, and nothing of the mode before is left."""
+    if not shutil.which("xtables-nft-multi"):
+        pytest.skip("needs xtables-nft-multi (Debian: iptables)")
+    ips = [CLUSTER_IP, "fd00:10:96::309"]
+    cluster.write("turns.yaml", manifests.simple("turns", lab.topology, ips, "a1 a2 a3", protocols=("TCP", "UDP")))
+    proxy = cluster.proxies["n1"]
+    targets = [("b1", ips[0], 80), ("d1", ips[0], 80), ("d1", ips[1], 80), ("n1", ips[0], 80)]
+    with Load(prober, targets, established=2, flows=targets, patience_s=5.0) as counts:
+        with hammered(lab, ["b1", "d1"]) as answers:
+            for mode in SWITCHES:
+                proxy.stop()
+                proxy.mode = mode
+                proxy.start()
+                proxy.wait_ready()
+                wait_until(lambda mode=mode: made_by(lab) == [mode], SWITCHED_S,
+                           lambda mode=mode: f"{mode} alone has rules: {made_by(lab)}\n{proxy.log()[-2000:]}")
+                time.sleep(0.2)
+    print(counts, answers)
+    assert counts.opened and counts.echoed and counts.answered
+    assert not counts.lost and not counts.unanswered and not counts.refused, counts
+    for answer in answers:
+        count, failed, *which = answer.split(maxsplit=2)
+        assert int(count) > 1000 and int(failed) == 0, f"{failed} of {count} new connections failed: {which}"
+
+
+def test_cleanup_of_either_mode(cluster, lab):
+    proxy = cluster.proxies["n1"]
+    for mode in ("iptables", "nftables"):
+        proxy.stop()
+        proxy.mode = mode
+        proxy.start()
+        proxy.wait_ready()
+        proxy.stop()
+        assert mode in made_by(lab), "a stop leaves the rules"
+        proxy.tool("cleanup")
+        assert made_by(lab) == []

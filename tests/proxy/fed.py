@@ -12,7 +12,7 @@ import lab as labs
 import manifests
 import netns
 from objects import DISCOVERY, path
-from proxy import Cluster, Proxy, mode, wait_until
+from proxy import Cluster, Proxy, wait_until
 from rest import Rest
 from topology import backbone_address
 
@@ -83,7 +83,7 @@ class FedProxy(Proxy):
 
     def argv(self):
         argv = [labs.binary(), "proxy", "--kubeconfig", str(self.kubeconfig), "--hostname-override", self.node,
-                "--proxy-mode", mode(), "--control-socket", str(self.socket)]
+                "--proxy-mode", self.mode, "--control-socket", str(self.socket)]
         return argv + [f"--{name}={value}" for name, value in self.flags.items() if value is not None]
 
     def turns(self):

@@ -241,3 +241,65 @@ def test_back_while_fairlead_runs(lab, peer, fairlead, load):
         to_fairlead(peer, fairlead)
         settle()
     assert_untouched(counts, before)
+
+
+def wrote(fairlead):
+    """How many rules its start wrote."""
+    return int(re.findall(r"services are programmed, (\d+) elements written", fairlead.log())[-1])
+
+
+@pytest.mark.parametrize("peer", MODES[1:], indirect=True)
+def test_turns_on_the_same_chains(lab, peer, fairlead, load):
+    """Both in mode iptables, in either backend: each finds the other's chains, and goes on from there."""
+    environment = {"PATH": f"{peer.tools}:{os.environ['PATH']}"}
+    fairlead.mode = "iptables"
+    peer.start()
+    kept = set(service_rules(peer))
+    with load as counts:
+        before = wait_sources(load, counts)
+        peer.stop()
+        settle()
+        fairlead.start(environment)
+        fairlead.wait_ready()
+        settle()
+        assert set(service_rules(peer)) == kept, "the rules of Services are kube-proxy's still"
+        assert wrote(fairlead) < len(kept), "few rules are written"
+        assert "FAIRLEAD-" in own_rules(lab) and not has_fairlead(lab)
+        fairlead.stop()
+        settle()
+        peer.start()
+        peer.wait_synced()
+        settle()
+        assert "-j FAIRLEAD-" not in own_rules(lab), "what is fairlead's own is not in force any more"
+        fairlead.tool("cleanup")
+        settle()
+        assert "FAIRLEAD-" not in own_rules(lab) and set(service_rules(peer)) == kept
+    assert_untouched(counts, before)
+
+
+def service_rules(peer):
+    return [line for line in peer.rules().splitlines() if re.match(r"-A KUBE-(SVC|SVL|EXT|SEP|FW)-", line)]
+
+
+def own_rules(lab):
+    run = lab.namespace(NODE).run
+    saved = [run([program, tool]).stdout for program in ("xtables-nft-multi", "xtables-legacy-multi")
+             for tool in ("iptables-save", "ip6tables-save")]
+    return "".join(saved)
+
+
+@pytest.mark.parametrize("peer", MODES[1:], indirect=True)
+def test_kube_proxy_cleans_up(lab, peer, fairlead):
+    """kube-proxy --cleanup takes out what both make, without a fault, and nothing leads to a chain that is gone."""
+    environment = {"PATH": f"{peer.tools}:{os.environ['PATH']}"}
+    fairlead.mode = "iptables"
+    fairlead.start(environment)
+    fairlead.wait_ready()
+    fairlead.stop()
+    assert "KUBE-SVC-" in own_rules(lab)
+    done = lab.namespace(NODE).run([realserver.kube_proxy(), "--cleanup"], check=False, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    left = [line for line in own_rules(lab).splitlines() if "KUBE-" in line and "KUBE-FIREWALL" not in line]
+    assert left == []
+    fairlead.tool("cleanup")
+    assert "FAIRLEAD-" not in own_rules(lab)
