@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pages of fairlead proxy beside those of a real kube-proxy in nftables mode, which reads the same objects from the
+"""The pages of fairlead proxy beside those of a real kube-proxy in the same mode, which reads the same objects from the
 same kube-apiserver on another node: status, headers and bodies, and the shape of the metrics. What differs is listed in
 metrics_differences.yaml."""
 import contextlib
@@ -22,13 +22,13 @@ from rest import Rest
 
 KNOWN = yaml.safe_load(pathlib.Path(__file__).with_name("metrics_differences.yaml").read_text())
 READY_S = 40
-CHECKS = 5  # calls of Differences.check in this file's tests
+CHECKS = 7  # calls of Differences.check in this file's tests
 TAINT = {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 SYNCED = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 LATENCY = "kubeproxy_network_programming_duration_seconds"
 OURS, THEIRS = "n1", "n2"
-FLAGS = {"cluster-cidr": "10.244.0.0/16,fd00:10:244::/56", "nodeport-addresses": "172.18.0.0/24",
+FLAGS = {"proxy-mode": "nftables", "cluster-cidr": "10.244.0.0/16,fd00:10:244::/56", "nodeport-addresses": "172.18.0.0/24",
          "healthz-bind-address": "0.0.0.0:10256", "metrics-bind-address": "127.0.0.1:10249", "v": "0"}
 UNTOUCHED = {"conntrack-max-per-core": "0", "conntrack-min": "0", "conntrack-tcp-timeout-established": "0",
              "conntrack-tcp-timeout-close-wait": "0"}  # what belongs to the whole machine stays as it is
@@ -95,7 +95,7 @@ class KubeProxy:
         self.log = f"{node}.kube-proxy.log"
 
     def __enter__(self):
-        given = {"kubeconfig": self.kubeconfig, "hostname-override": self.node, "proxy-mode": "nftables", **self.flags}
+        given = {"kubeconfig": self.kubeconfig, "hostname-override": self.node, **self.flags}
         self.child = self.lab.start(self.node, [realserver.kube_proxy(),
                                                 *(f"--{name}={value}" for name, value in given.items())], self.log)
         return self
@@ -213,8 +213,11 @@ def compare_family(differences, name, a, b):
         differences.say(name, f"{dict(labels)} " + ("missing" if labels in other else "extra" if mine[labels] else "extra, 0"))
 
 
-@pytest.mark.parametrize("more", [{}, {"profiling": "true", "feature-gates": "ComponentFlagz=false"}, {"v": "2"}],
-                         ids=["plain", "profiling", "verbose"])
+MODES = [{}, {"proxy-mode": "iptables"}]
+
+
+@pytest.mark.parametrize("more", [*MODES, {"profiling": "true", "feature-gates": "ComponentFlagz=false"}, {"v": "2"}],
+                         ids=["nftables", "iptables", "profiling", "verbose"])
 def test_pages_are_those_of_kube_proxy(lab, real, rest, more):  # noqa: F811
     differences = Differences()
     with both(lab, real, more) as nodes:
@@ -223,14 +226,15 @@ def test_pages_are_those_of_kube_proxy(lab, real, rest, more):  # noqa: F811
     differences.check()
 
 
-def test_metrics_are_those_of_kube_proxy(lab, real, rest):  # noqa: F811
+@pytest.mark.parametrize("more", MODES, ids=["nftables", "iptables"])
+def test_metrics_are_those_of_kube_proxy(lab, real, rest, more):  # noqa: F811
     """After the same life: objects from before, a Service whose pods change, one without local endpoints, and questions."""
     spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
     things = manifests.simple("metered", lab.topology, ["10.96.5.1", "fd00:10:96::501"], "a3", spec=spec)
     things += manifests.simple("names", lab.topology, ["10.96.5.2", "fd00:10:96::502"], "a1", protocols=("UDP",))
     fed.create(rest, things)
     differences = Differences()
-    with both(lab, real, {}) as nodes:
+    with both(lab, real, more) as nodes:
         for thing in things[1:3] + things[4:6]:
             thing["metadata"].setdefault("annotations", {})[TRIGGER] = now()
             thing["endpoints"] = manifests.simple("x", lab.topology, ["10.96.5.1"], "b3")[1]["endpoints"] \

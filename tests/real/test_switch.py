@@ -297,7 +297,8 @@ def test_kube_proxy_cleans_up(lab, peer, fairlead):
     fairlead.wait_ready()
     fairlead.stop()
     assert "KUBE-SVC-" in own_rules(lab)
-    done = lab.namespace(NODE).run([realserver.kube_proxy(), "--cleanup"], check=False, timeout=60)
+    done = lab.namespace(NODE).run(["env", f"PATH={environment['PATH']}", realserver.kube_proxy(), "--cleanup"], check=False,
+                                   timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
     left = [line for line in own_rules(lab).splitlines() if "KUBE-" in line and "KUBE-FIREWALL" not in line]
     assert left == []
