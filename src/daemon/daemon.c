@@ -233,6 +233,7 @@ static void take_settings(struct daemon *daemon)
     health_set_period(&daemon->health, daemon->options.sync_period_ms);
     if (!daemon->mode)
         return;
+    daemon->options.has_localhost_node_ports &= daemon->mode->is_of_iptables;
     kernel_settings_serve(&daemon->options, modes_number(daemon->mode));
     daemon->options.is_conntrack_liberal = kernel_settings_is_liberal("");
 }

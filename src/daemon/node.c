@@ -82,13 +82,17 @@ static void take_node_port_addresses(const struct options *options,
     uint32_t count = 0;
     bool by_node_object = options->node_ports_on_primary && facts->view.node_ip_count > 0;
     facts->node_port_addresses =
-        xcalloc(interfaces->count + facts->view.node_ip_count, sizeof(*facts->node_port_addresses));
+        xcalloc(interfaces->count + facts->view.node_ip_count + 1, sizeof(*facts->node_port_addresses));
     for (uint32_t i = 0; by_node_object && i < facts->view.node_ip_count; i++)
         if (!address_is_loopback(&facts->node_ips[i]))
             facts->node_port_addresses[count++] = facts->node_ips[i];
     for (uint32_t i = 0; !by_node_object && i < interfaces->count; i++)
         if (answers_node_ports(options, &interfaces->list[i]))
             facts->node_port_addresses[count++] = interfaces->list[i];
+    struct address localhost;
+    address_parse("127.0.0.1", &localhost, NULL);
+    if (!by_node_object && options->has_localhost_node_ports && answers_node_ports(options, &localhost))
+        facts->node_port_addresses[count++] = localhost;
     for (int family = 0; family < FAMILY_COUNT; family++)
         facts->is_every_address[family] = !by_node_object && !narrows(options, (enum family)family);
     memcpy(facts->dataplane.are_node_ports_everywhere, facts->is_every_address,

@@ -69,6 +69,11 @@ static void addresses_come_from_flags_object_and_interfaces(void **state)
         {"--nodeport-addresses 0.0.0.0/0,2001:db8:2::/48", NODE_OBJECT, "192.0.2.1 2001:db8::1",
          "192.0.2.1 192.0.2.7 198.51.100.1"},
         {"--bind-address 127.0.0.1", "", "127.0.0.1", ""},
+        {"--iptables-localhost-nodeports --nodeport-addresses=127.0.0.0/8,2001:db8:1::/48", "", "",
+         "2001:db8:1::1 127.0.0.1"},
+        {"--nodeport-addresses=127.0.0.0/8,2001:db8:1::/48", "", "", "2001:db8:1::1"},
+        {"--iptables-localhost-nodeports --nodeport-addresses=192.0.2.7/32,2001:db8:1::/48", "", "",
+         "192.0.2.7 2001:db8:1::1"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct interface_addresses interfaces;

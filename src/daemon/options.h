@@ -30,9 +30,10 @@ struct options {
     const char *proxy_mode; /* a word of modes.h */
     bool masquerade_all, is_bind_hard_fail, is_confined, shows_help;
     enum dry_run dry_run;
-    uint32_t masquerade_mark;      /* one bit */
-    bool has_localhost_node_ports; /* asked for, and among the addresses that node ports answer on */
-    bool is_conntrack_liberal;     /* as the kernel has it, once the settings are in force */
+    uint32_t masquerade_mark; /* one bit */
+    /* Asked for, and loopback is among the addresses that node ports answer on, and iptables serves. */
+    bool has_localhost_node_ports;
+    bool is_conntrack_liberal; /* as the kernel has it, once the settings are in force */
     unsigned sync_period_ms, min_sync_period_ms;
     int verbosity;
     enum local_detect local_detect;

@@ -20,7 +20,7 @@ struct dataplane_change {
 /* What of the node a dataplane needs beside the entries. Borrowed for the call. */
 struct dataplane_node {
     const struct node_view *view;
-    const struct address *node_port_addresses; /* the addresses that node ports answer on; no loopback */
+    const struct address *node_port_addresses; /* that node ports answer on; of loopback 127.0.0.1 at most */
     uint32_t node_port_address_count;
     /* The rest is for the iptables and IPVS layouts. */
     bool are_node_ports_everywhere[FAMILY_COUNT]; /* on every local address; the list is not asked then */

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The mode that a configuration names serves; another one follows while connections go on."""
+import contextlib
+import shutil
+import time
+
+import fed
+import manifests
+import pages
+import pytest
+from load import Load
+from proxy import wait_until
+from test_reload import NODE, PORT, assert_untouched, configured, node_port  # noqa: F401 (fixtures)
+from walk import ask, wait_pod
+
+pytestmark = pytest.mark.skipif(not shutil.which("iptables-restore"), reason="needs iptables-restore (Debian: iptables)")
+CHANGES = 12
+LEAST_S = 3
+TARGETS = [("c2", "10.96.4.9", 80), (NODE, "10.96.4.9", 80)]
+
+
+def mode_of(lab):
+    """"" while nobody answers."""
+    with contextlib.suppress(OSError):
+        return pages.ask(lab.namespace(NODE), pages.METRICS, "/proxyMode").body
+    return ""
+
+
+def rules(lab):
+    return lab.namespace(NODE).run(["iptables-save"]).stdout
+
+
+def wait_rule(lab, words, is_there=True):
+    wait_until(lambda: (words in rules(lab)) == is_there, fed.CAUGHT_UP_S, lambda: f"{words!r}: {is_there}\n{rules(lab)[:3000]}")
+
+
+def restart(proxy, config, environment=None):
+    proxy.stop()
+    proxy.write(config)
+    proxy.start(environment)
+    proxy.wait_ready()
+
+
+def without(config, *names):
+    return {key: value for key, value in config.items() if key not in names}
+
+
+@pytest.fixture
+def by_iptables(lab, configured):  # noqa: F811
+    """Serves by iptables, on all addresses, and leaves the kernel's setting as it was."""
+    path = "/proc/sys/net/ipv4/conf/all/route_localnet"
+    before = lab.namespace(NODE).run(["cat", path]).stdout
+    restart(configured, {**without(configured.config, "nodePortAddresses"), "mode": "iptables"})
+    yield configured
+    configured.stop()
+    lab.namespace(NODE).run(["sh", "-c", f"echo {before.strip()} >{path}"])
+
+
+def test_follows_the_file(lab, prober, configured, node_port):  # noqa: F811
+    """To iptables with a new process, because rights that were given up do not come back; to nftables in the same one."""
+    restart(configured, {**configured.config, "logging": {"verbosity": 2}})
+    with Load(prober, TARGETS, established=1, patience_s=5) as counts:
+        configured.wait_log("nothing of kube-proxy is left")  # with that it gives up its last rights
+        configured.write({**configured.config, "mode": "iptables"})
+        wait_until(lambda: configured.child.poll() is not None, fed.CAUGHT_UP_S, "it ends, to be started again")
+        assert configured.child.poll() == 1
+        configured.wait_log("serves by iptables once it is started again")
+        configured.start()
+        configured.wait_ready()
+        assert mode_of(lab) == "iptables"
+        wait_until(lambda: "fairlead" not in lab.namespace(NODE).run(["nft", "list", "tables"]).stdout, fed.CAUGHT_UP_S,
+                   "the tables of the mode before go")
+        assert ask(prober, "client", node_port, PORT).pod == "a1"
+        pid = configured.child.pid
+        configured.write({**configured.config, "mode": "nftables"})
+        wait_until(lambda: mode_of(lab) == "nftables", fed.CAUGHT_UP_S, lambda: configured.log()[-2000:])
+        wait_rule(lab, "KUBE-SVC-", False)
+        wait_rule(lab, "FAIRLEAD-", False)
+        assert ask(prober, "client", node_port, PORT).pod == "a1"
+        assert configured.child.pid == pid and configured.child.poll() is None
+    assert_untouched(counts)
+
+
+def test_nobody_names_one(lab, configured):  # noqa: F811
+    """kube-proxy's default; and without programs what there is, with the reason."""
+    restart(configured, without(configured.config, "mode"))
+    assert mode_of(lab) == "iptables"
+    restart(configured, configured.config, {"PATH": "/nowhere"})
+    assert mode_of(lab) == "nftables"
+    assert "there is no iptables-restore in $PATH; nftables serves instead" in configured.log()
+
+
+def test_one_that_is_not_there(lab, configured):  # noqa: F811
+    restart(configured, {**configured.config, "mode": "ipvs", "ipvs": {"scheduler": "rr"}})
+    assert 'mode "ipvs" is not in this version: iptables serves instead' in configured.log()
+    assert mode_of(lab) == "iptables"
+    configured.stop()
+    configured.write({**without(configured.config, "ipvs"), "mode": "iptables"})
+    configured.start({"PATH": "/nowhere"})
+    wait_until(lambda: configured.child.poll() is not None, fed.CAUGHT_UP_S, "it ends")
+    assert configured.child.poll() == 1
+    assert "iptables is not available: there is no iptables-restore in $PATH" in configured.log()
+    configured.child = None
+
+
+def test_its_settings_in_place(lab, prober, by_iptables, node_port):  # noqa: F811
+    """The bit of the mark, and node ports on 127.0.0.1, of which the kernel has to know as well."""
+    config, pid = by_iptables.config, by_iptables.child.pid
+    wait_pod(prober, "a1", NODE, "127.0.0.1", PORT)
+    assert "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000" in rules(lab)
+    with Load(prober, TARGETS, established=1, patience_s=5) as counts:
+        by_iptables.write({**config, "iptables": {"masqueradeBit": 20, "localhostNodePorts": False}})
+        wait_rule(lab, "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x100000/0x100000")
+        wait_pod(prober, "", NODE, "127.0.0.1", PORT)
+        wait_pod(prober, "a1", "client", node_port, PORT)
+        by_iptables.write({**config, "nodePortAddresses": ["127.0.0.0/8"]})
+        wait_pod(prober, "a1", NODE, "127.0.0.1", PORT)
+        wait_pod(prober, "", "client", node_port, PORT)
+        by_iptables.write({**config, "nodePortAddresses": ["192.0.2.0/24"]})
+        wait_rule(lab, "block incoming localnet connections", False)
+    assert_untouched(counts)
+    assert by_iptables.child.pid == pid and by_iptables.child.poll() is None
+
+
+def test_writes_no_oftener_than_told(lab, rest, by_iptables):
+    """Changes one by one, with pauses in which each could be written; all of them are in force in the end."""
+    things = manifests.simple("paced", lab.topology, ["10.96.4.7"], "a1")
+    fed.create(rest, things)
+    by_iptables.write({**by_iptables.config, "iptables": {"minSyncPeriod": f"{LEAST_S}s"}})
+    fed.wait_equal([by_iptables], rest)
+    began, turns = time.monotonic(), by_iptables.turns()
+    for number in range(CHANGES):
+        fed.replace(rest, manifests.simple("paced", lab.topology, ["10.96.4.7"], "a1 a2" if number % 2 else "a1")[1])
+        time.sleep(0.1)
+    fed.wait_equal([by_iptables], rest)
+    wait_rule(lab, "default/paced:tcp -> 10.244.2.")
+    used, most = by_iptables.turns() - turns, (time.monotonic() - began) / LEAST_S + 1
+    assert 0 < used <= most < CHANGES, f"{CHANGES} changes took {used} turns"
+    fed.delete(rest, things)
