@@ -127,7 +127,7 @@ def test_standalone_serves(machine):
     machine.run("systemctl", "start", "fairlead")
     wait_until(lambda: in_sync(machine), lambda: machine.journal("fairlead"))
     assert "10.96.0.10 . 6 . 80" in rules(machine)
-    confined(machine, "fairlead", CAP_NET_ADMIN)
+    confined(machine, "fairlead", CAP_NET_ADMIN | CAP_NET_RAW)
     # A crash is mended; neither a crash nor a restart takes the rules away.
     first = machine.show("fairlead", "MainPID")["MainPID"]
     machine.run("systemctl", "kill", "--signal=KILL", "fairlead")
