@@ -16,6 +16,7 @@ A case is a folder beside this file:
                     in the case "nothing". tests/real/test_iptables.py compares all of it with a real kube-proxy.
 """
 import difflib
+import functools
 import os
 import pathlib
 import re
@@ -45,6 +46,11 @@ def run(program, case, what):
     if done.returncode or re.search(r"^E |Sanitizer|runtime error", done.stderr, re.MULTILINE):
         raise Failure(f"exit status {done.returncode}\n{done.stderr}")
     return done.stdout
+
+
+@functools.cache
+def run_base(program, what):
+    return run(program, HERE / BASE, what)
 
 
 def tables(text):
@@ -108,11 +114,11 @@ def check(program, case):
     compare(case / "forwarding.txt", run(program, case, "forwarding"))
     table = run(program, case, "nftables")
     if case.name != BASE:
-        table = without_base(table, run(program, HERE / BASE, "nftables"))
+        table = without_base(table, run_base(program, "nftables"))
     compare(case / "nftables.txt", table)
     saved = run(program, case, "iptables")
     if case.name != BASE:
-        saved = rules_without_base(saved, run(program, HERE / BASE, "iptables"))
+        saved = rules_without_base(saved, run_base(program, "iptables"))
     compare(case / "iptables.txt", saved)
 
 
