@@ -159,6 +159,7 @@ static int ask(struct asking *asking, const char *table, const char *chain)
     if (code < 0)
         return code;
     uv_run(&asking->loop, UV_RUN_DEFAULT);
+    text_add(&asking->saved, "COMMIT\n");
     return asking->code == -EIO && says_no_such_chain(asking->err) ? 0 : asking->code;
 }
 

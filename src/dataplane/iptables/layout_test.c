@@ -191,17 +191,24 @@ static void missing_jumps_go_in_front(void **state)
     fixture_done(&fixture);
 }
 
-#define OLD_RANGE(base)                                                                                      \
-    base " -d 10.50.0.0/16 -m conntrack --ctstate NEW -m comment --comment \"fairlead: what no service "     \
-         "has\" -j FAIRLEAD-CLUSTER-IPS\n"
-
-static void our_own_jumps_go_when_nobody_wants_them(void **state)
+/* At the end of a chain of kube-proxy's; with another range the chain is written anew. */
+static void our_own_rules_follow_the_service_ranges(void **state)
 {
     struct fixture fixture;
     fixture_init(&fixture, false);
     cleanup_free char *saved = saved_of(&fixture.want);
-    cleanup_free char *with_old = with(saved, FIREWALL_JUMP, FIREWALL_JUMP "-A " OLD_RANGE("INPUT"));
-    expect_difference(with_old, &fixture.want, "*filter\n-D " OLD_RANGE("INPUT") "COMMIT\n", 0);
+    cleanup_free char *with_old = with(
+        saved, "-j KUBE-EXTERNAL-SERVICES\n-A OUTPUT",
+        "-j KUBE-EXTERNAL-SERVICES\n-A KUBE-SERVICES -d 10.50.0.0/16 -m comment --comment \"fairlead: what "
+        "no service has\" -j FAIRLEAD-CLUSTER-IPS\n-A OUTPUT");
+    expect_difference(
+        with_old, &fixture.want,
+        "*filter\n"
+        ":KUBE-SERVICES - [0:0]\n"
+        "-A KUBE-SERVICES -m comment --comment \"fairlead: the node itself is refused as well\" "
+        "-j KUBE-EXTERNAL-SERVICES\n"
+        "COMMIT\n",
+        1);
     fixture_done(&fixture);
 }
 
@@ -307,7 +314,7 @@ int main(void)
         cmocka_unit_test(the_rule_for_node_ports_stays_the_last),
         cmocka_unit_test(rules_of_others_stay),
         cmocka_unit_test(missing_jumps_go_in_front),
-        cmocka_unit_test(our_own_jumps_go_when_nobody_wants_them),
+        cmocka_unit_test(our_own_rules_follow_the_service_ranges),
         cmocka_unit_test(chains_of_services_that_are_gone_go),
         cmocka_unit_test(a_chain_that_differs_is_written_whole),
         cmocka_unit_test(an_empty_kernel_gets_everything),
