@@ -28,6 +28,7 @@ import tempfile
 import modes
 import netns
 import network
+import patience
 import topology as topologies
 
 SERVER_PORTS = [8080, 8081, 8082]
@@ -141,7 +142,7 @@ class Lab:
         if child.poll() is None:
             child.terminate()
             try:
-                child.wait(patience_s)
+                child.wait(patience.seconds(patience_s))
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()

@@ -9,10 +9,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import patience
 from probe import Question
 
 PAUSE_S = 0.005
-ECHO_PATIENCE_S = 3.0
+ECHO_PATIENCE_S = patience.seconds(3.0)
 
 
 @dataclass
@@ -55,13 +56,13 @@ class Load:
 
     def __enter__(self):
         self.thread.start()
-        if not self.settled.wait(10):
+        if not self.settled.wait(patience.seconds(10)):
             raise AssertionError(f"the load did not come up: {self.counts} {self.counts.refused[:3]} {self.counts.lost}")
         return self.counts
 
     def __exit__(self, *_):
         self.ending.set()
-        self.thread.join(10)
+        self.thread.join(patience.seconds(10))
 
     async def _all(self):
         jobs = []

@@ -10,6 +10,8 @@ import os
 import socket as socketlib
 import subprocess
 
+import patience
+
 RUN_NETNS = "/run/netns"
 CLONE_NEWNET = 0x40000000
 
@@ -66,7 +68,7 @@ class Namespace:
         """Runs a program to its end inside, and returns the CompletedProcess with its output as text."""
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        done = subprocess.run(self.command(argv), text=True, timeout=timeout, **options)
+        done = subprocess.run(self.command(argv), text=True, timeout=patience.seconds(timeout), **options)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(argv)} in {self.name}: exit {done.returncode}: {done.stderr}")
         return done
@@ -83,7 +85,8 @@ class Namespace:
 def ip_batch(lines, namespace=None, family=None):
     """One `ip -batch` for all `lines`, inside `namespace` (a name) when given. Raises with ip's own words."""
     argv = ["ip", *([f"-{family}"] if family else []), *(["-n", namespace] if namespace else []), "-batch", "-"]
-    done = subprocess.run(argv, input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=60)
+    done = subprocess.run(argv, input="\n".join(lines) + "\n", text=True, capture_output=True,
+                          timeout=patience.seconds(60))
     if done.returncode != 0:
         raise RuntimeError(f"ip -batch in {namespace or 'the host'}: {done.stderr.strip()}")
 

@@ -21,6 +21,7 @@ import struct
 import threading
 from dataclasses import dataclass
 
+import patience
 import sctp
 from topology import OUTSIDE, backbone_address
 
@@ -57,7 +58,11 @@ class Question:
     via: str = ""
     source: str = ""
     source_port: int = 0
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float = TIMEOUT_S  # on a machine of usual speed
+
+    @property
+    def patience_s(self):
+        return patience.seconds(self.timeout_s)
 
 
 def _served(line):
@@ -146,7 +151,7 @@ class Prober:
         """The verdict on one question. Never raises for what the network does."""
         ask = {"tcp": self._ask_tcp, "udp": self._ask_udp, "sctp": self._ask_sctp}[question.protocol]
         try:
-            async with asyncio.timeout(question.timeout_s):
+            async with asyncio.timeout(question.patience_s):
                 return await ask(question)
         except TimeoutError:
             return Verdict("dropped")
@@ -198,7 +203,7 @@ class Prober:
             sock.connect((question.address, question.port))
             for _ in range(2):  # once more at half-time: one lost datagram is not yet a rule
                 self._send(sock, b"who?\n")
-                if not await self._wait_readable(sock, question.timeout_s / 2):
+                if not await self._wait_readable(sock, question.patience_s / 2):
                     continue
                 queued = _queued_error(sock)
                 if queued:
@@ -215,7 +220,7 @@ class Prober:
         with self._socket(question, socket.SOCK_RAW, sctp.PROTOCOL) as sock:
             _hear_only(sock, source_port)
             sock.connect((question.address, 0))
-            for end in (start + question.timeout_s / 2, start + question.timeout_s):  # two tries, as for UDP
+            for end in (start + question.patience_s / 2, start + question.patience_s):  # two tries, as for UDP
                 self._send(sock, sctp.init(source_port, question.port, tag))
                 while (left := end - loop.time()) > 0:
                     if await self._wait_readable(sock, left):
@@ -274,7 +279,7 @@ def get(namespace, url_address, port, path="/", timeout_s=2.0, mark=0):
     """A plain HTTP GET from inside a namespace: (status, headers with lower-case names, body). Raises OSError."""
     family = socket.AF_INET6 if ":" in url_address else socket.AF_INET
     with namespace.socket(family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout_s)
+        sock.settimeout(patience.seconds(timeout_s))
         if mark:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         sock.connect((url_address, port))

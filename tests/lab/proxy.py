@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import lab as labs
+import patience
 from manifests import Folder, service_cidr
 from modes import mode
 from topology import BACKBONE, POD_CIDR
@@ -21,6 +22,7 @@ READY_S = 20
 
 def wait_until(condition, timeout_s, what):
     """Polls until `condition()` is true, and returns its value; fails with `what` after `timeout_s`."""
+    timeout_s = patience.seconds(timeout_s)
     end = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -82,7 +84,7 @@ class Proxy:
     def status(self):
         """(ready, turn, generation) of the running daemon; (False, -1, -1) when it does not answer."""
         done = subprocess.run([labs.binary(), "status", "--control-socket", str(self.socket)], text=True,
-                              capture_output=True, timeout=10)
+                              capture_output=True, timeout=patience.seconds(10))
         numbers = dict(re.findall(r"^(turn|generation): *(\d+)", done.stdout, re.MULTILINE))
         return done.returncode == 0, int(numbers.get("turn", -1)), int(numbers.get("generation", -1))
 
