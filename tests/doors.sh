@@ -11,6 +11,7 @@ build_packages="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
 lab_packages="iproute2 nftables conntrack nginx curl procps python3 python3-pytest python3-yaml"
 api_packages="iproute2 nftables util-linux openssl python3 python3-pytest python3-yaml"
 kube_proxy_packages="iptables ipset" # what a kube-proxy leaves is made and removed with them
+vm_packages="iptables ipset kmod mount util-linux" # files of theirs are the guest's; qemu is tier_vm's own affair
 clang_packages="clang libclang-rt-dev"
 tools_packages="python3 python3-pytest shellcheck"
 deb_packages="build-essential debhelper dpkg-dev"

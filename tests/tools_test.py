@@ -11,7 +11,7 @@ import pytest
 import tally
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SCRIPTS = ["run", "check", "tests/doors.sh", "tests/bare/bare.sh", "tests/bare/tree.sh", "dist/deb.sh"]
+SCRIPTS = ["run", "check", "tests/doors.sh", "tests/bare/bare.sh", "tests/bare/tree.sh", "tests/vm/init", "dist/deb.sh"]
 
 HEAD = """
 #include <setjmp.h>
