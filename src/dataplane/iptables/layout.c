@@ -379,9 +379,11 @@ static uint32_t insert_jumps(const struct layout_chain *have, const struct layou
     return added;
 }
 
+/* Chains of services are this mode's alone: they go only where a layout of it is wanted. */
 static bool is_stale(const struct layout_chain *have, const struct layout *want)
 {
-    return have->table == TABLE_NAT && chain_name_is_of_service(have->name) && !chain_find(want, have);
+    return layout_holds_chain(want, TABLE_NAT, "KUBE-SERVICES") && have->table == TABLE_NAT &&
+           chain_name_is_of_service(have->name) && !chain_find(want, have);
 }
 
 static uint32_t table_difference(const struct layout *have, const struct layout *want,
@@ -436,4 +438,52 @@ void layout_render(const struct layout *layout, struct text *ret)
                 text_printf(ret, "-A %s %s\n", chain->name, chain->rules[i]);
         text_add(ret, "COMMIT\n");
     }
+}
+
+/* --- layouts of other modes --- */
+
+void layout_init(struct layout *ret)
+{
+    *ret = (struct layout){0};
+    arena_init(&ret->arena);
+}
+
+void layout_add_chain(struct layout *layout, enum layout_table table, const char *name)
+{
+    chain_get(layout, table, name);
+}
+
+void layout_add_jump(struct layout *layout, enum layout_table table, const char *from, const char *rule)
+{
+    struct layout_chain *chain = chain_get(layout, table, from);
+    chain->is_base = true;
+    chain_add(layout, chain, arena_strdup(&layout->arena, rule));
+}
+
+void layout_add_rules(struct layout *layout, enum layout_table table, const char *name, const char *lines)
+{
+    struct layout_chain *chain = chain_get(layout, table, name);
+    char *rest = arena_strdup(&layout->arena, lines);
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            chain_add(layout, chain, line);
+}
+
+static const struct layout_chain *chain_named(const struct layout *layout, enum layout_table table,
+                                              const char *name)
+{
+    char key[64 + CHAIN_NAME_MAX];
+    snprintf(key, sizeof(key), "%s %s", table_names[table], name);
+    return chain_find(layout, &(struct layout_chain){.key = key});
+}
+
+bool layout_holds_chain(const struct layout *layout, enum layout_table table, const char *name)
+{
+    return chain_named(layout, table, name) != NULL;
+}
+
+bool layout_holds_rule(const struct layout *layout, enum layout_table table, const char *name,
+                       const char *rule)
+{
+    return has_rule(chain_named(layout, table, name), rule);
 }

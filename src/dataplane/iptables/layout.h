@@ -55,3 +55,16 @@ bool layout_has_chain(const char *table, const char *chain);
 int layout_base(const char *table, const char *chain);
 int layout_base_count(void);
 void layout_base_name(int base, const char **ret_table, const char **ret_chain);
+
+/* --- for other modes that write by iptables: a layout of their own, which has none of the above --- */
+
+/* Empty; layout_done. */
+void layout_init(struct layout *ret);
+void layout_add_chain(struct layout *layout, enum layout_table table, const char *name);
+/* A rule in a chain of the kernel's, where others have theirs: in front of those. */
+void layout_add_jump(struct layout *layout, enum layout_table table, const char *from, const char *rule);
+/* Lines, each with its newline, at the end of a chain. */
+void layout_add_rules(struct layout *layout, enum layout_table table, const char *name, const char *lines);
+bool layout_holds_chain(const struct layout *layout, enum layout_table table, const char *name);
+bool layout_holds_rule(const struct layout *layout, enum layout_table table, const char *name,
+                       const char *rule);
