@@ -138,14 +138,23 @@ class Prober:
         source = question.source
         if not source and question.client in OUTSIDE:
             source = backbone_address(OUTSIDE[question.client], 6 if six else 4)
-        port = question.source_port
-        if kind == socket.SOCK_DGRAM and not port:
-            with self._lock:
-                port = next(self._ports)
-        if source or port:
+        counted = kind == socket.SOCK_DGRAM and not question.source_port
+        if source or counted or question.source_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((source or ("::" if six else "0.0.0.0"), port))
+            self._bind(sock, source or ("::" if six else "0.0.0.0"), question.source_port, counted)
         return sock
+
+    def _bind(self, sock, source, port, counted):
+        """Binds to `port`, or where it is `counted` to the next that nobody has: a node may have a proxy's sockets."""
+        for attempt in itertools.count():
+            if counted:
+                with self._lock:
+                    port = next(self._ports)
+            try:
+                return sock.bind((source, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not counted or attempt > 100:
+                    raise
 
     async def ask(self, question):
         """The verdict on one question. Never raises for what the network does."""
