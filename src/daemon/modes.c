@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "dataplane/iptables/iptables.h"
+#include "dataplane/userspace/userspace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const struct {
 } modes[] = {
     {"nftables", {&nftables_dataplane}},
     {"iptables", {&iptables_dataplane}},
+    {"userspace", {&userspace_dataplane}},
     {MODE_AUTO, {&nftables_dataplane, &iptables_dataplane}},
     {MODE_KUBE_PROXY, {&iptables_dataplane, &nftables_dataplane}},
 };
@@ -29,12 +31,12 @@ bool modes_has(const char *mode)
 
 const char *modes_list(void)
 {
-    return "nftables, iptables, " MODE_AUTO;
+    return "nftables, iptables, userspace, " MODE_AUTO;
 }
 
 enum proxy_mode modes_number(const struct dataplane_ops *mode)
 {
-    return mode == &iptables_dataplane ? PROXY_MODE_IPTABLES : PROXY_MODE_NFTABLES;
+    return mode == &nftables_dataplane ? PROXY_MODE_NFTABLES : PROXY_MODE_IPTABLES;
 }
 
 const char *modes_of_config(const struct proxy_config *config, bool *ret_is_missing)

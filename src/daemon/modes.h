@@ -16,7 +16,7 @@ int modes_choose(const char *mode, const struct dataplane_ops **ret, struct err 
 enum proxy_mode modes_number(const struct dataplane_ops *mode);
 /* Whether there is a dataplane of that name, or it is "auto". PURE. */
 bool modes_has(const char *mode);
-/* "nftables, iptables, auto" */
+/* "nftables, iptables, userspace, auto" */
 const char *modes_list(void);
 /* The word that modes_choose has for what a configuration of kube-proxy asks for; MODE_KUBE_PROXY and
  * *ret_is_missing where that mode is not in this version. PURE. */

@@ -321,7 +321,7 @@ static int finish_node_name(struct parser *parser, struct err *err)
 
 static int finish_mode(struct options *options, struct err *err)
 {
-    static const char *const later[] = {"ipvs", "userspace", "ebpf"};
+    static const char *const later[] = {"ipvs", "ebpf"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (strcmp(options->proxy_mode, later[i]) == 0)
             return err_set(err, EINVAL, "--proxy-mode: %s is not in this version; %s are", later[i],

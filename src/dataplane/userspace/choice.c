@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/userspace/choice.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void forget(struct choice *choice, struct choice_client *client)
+{
+    HASH_DEL(choice->clients, client);
+    free(client);
+}
+
+void choice_done(struct choice *choice)
+{
+    struct choice_client *client, *next;
+    HASH_ITER (hh, choice->clients, client, next)
+        forget(choice, client);
+    free(choice->backends);
+    *choice = (struct choice){0};
+}
+
+void choice_roll(struct choice *choice, uint64_t seed)
+{
+    choice->dice = seed | 1;
+}
+
+/* xorshift64*, Marsaglia 2003 and Vigna 2016: fair enough for an order. */
+static uint32_t roll(struct choice *choice, uint32_t sides)
+{
+    choice->dice ^= choice->dice >> 12;
+    choice->dice ^= choice->dice << 25;
+    choice->dice ^= choice->dice >> 27;
+    return (uint32_t)((choice->dice * 0x2545f4914f6cdd1dULL) >> 33) % sides;
+}
+
+static void shuffle(struct choice *choice)
+{
+    for (uint32_t i = choice->count; choice->dice && i > 1; i--) {
+        uint32_t other = roll(choice, i);
+        struct backend backend = choice->backends[i - 1];
+        choice->backends[i - 1] = choice->backends[other];
+        choice->backends[other] = backend;
+    }
+}
+
+static bool is_same(const struct backend *a, const struct backend *b)
+{
+    return a->port == b->port && address_cmp(&a->address, &b->address) == 0;
+}
+
+static bool has(const struct backend_set *set, const struct backend *backend)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (is_same(&set->list[i], backend))
+            return true;
+    return false;
+}
+
+/* The place behind the endpoint that was chosen last; the same number when that one is gone. */
+static uint32_t next_of(const struct choice *choice, const struct backend_set *set)
+{
+    if (choice->count == 0 || set->count == 0)
+        return 0;
+    const struct backend *last = &choice->backends[(choice->next + choice->count - 1) % choice->count];
+    for (uint32_t i = 0; i < set->count; i++)
+        if (is_same(&set->list[i], last))
+            return (i + 1) % set->count;
+    return choice->next % set->count;
+}
+
+void choice_set(struct choice *choice, const struct backend_set *set, uint32_t affinity_seconds)
+{
+    struct choice_client *client, *next;
+    HASH_ITER (hh, choice->clients, client, next)
+        if (!affinity_seconds || !has(set, &client->backend))
+            forget(choice, client);
+    choice->next = next_of(choice, set);
+    free(choice->backends);
+    choice->backends = xcalloc(set->count ? set->count : 1, sizeof(*choice->backends));
+    if (set->count)
+        memcpy(choice->backends, set->list, set->count * sizeof(*choice->backends));
+    choice->count = set->count;
+    choice->affinity_seconds = affinity_seconds;
+}
+
+static struct choice_client *find(const struct choice *choice, const struct address *address)
+{
+    struct choice_client *client;
+    HASH_FIND(hh, choice->clients, address, sizeof(*address), client);
+    return client;
+}
+
+/* Puts the client last. */
+static void remember(struct choice *choice, const struct address *address, const struct backend *backend,
+                     uint64_t now_ms)
+{
+    struct choice_client *client = find(choice, address);
+    if (client)
+        HASH_DEL(choice->clients, client);
+    else if (HASH_COUNT(choice->clients) >= CHOICE_CLIENTS_MAX)
+        forget(choice, choice->clients);
+    if (!client)
+        client = xcalloc(1, sizeof(*client));
+    client->address = *address;
+    client->backend = *backend;
+    client->expires_ms = now_ms + (uint64_t)choice->affinity_seconds * 1000;
+    HASH_ADD(hh, choice->clients, address, sizeof(client->address), client);
+}
+
+bool choice_take(struct choice *choice, const struct address *client, uint64_t now_ms, struct backend *ret)
+{
+    if (choice->count == 0)
+        return false;
+    /* All have the same time, so those that expire first are in front. */
+    while (choice->clients && choice->clients->expires_ms <= now_ms)
+        forget(choice, choice->clients);
+    const struct choice_client *known = choice->affinity_seconds ? find(choice, client) : NULL;
+    struct backend chosen;
+    if (known) {
+        chosen = known->backend;
+    } else {
+        chosen = choice->backends[choice->next];
+        choice->next = (choice->next + 1) % choice->count;
+        if (choice->next == 0)
+            shuffle(choice);
+    }
+    if (choice->affinity_seconds)
+        remember(choice, client, &chosen, now_ms);
+    *ret = chosen;
+    return true;
+}
+
+void choice_reset(struct choice *choice, const struct address *client)
+{
+    struct choice_client *known = find(choice, client);
+    if (known)
+        forget(choice, known);
+}

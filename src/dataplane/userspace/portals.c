@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/userspace/portals.h"
+
+#include "base/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    enum layout_table table;
+    const char *name;
+} chains[PORTAL_CHAIN_COUNT] = {
+    [PORTAL_CONTAINER] = {TABLE_NAT, "KUBE-PORTALS-CONTAINER"},
+    [PORTAL_HOST] = {TABLE_NAT, "KUBE-PORTALS-HOST"},
+    [PORTAL_NODE_CONTAINER] = {TABLE_NAT, "KUBE-NODEPORT-CONTAINER"},
+    [PORTAL_NODE_HOST] = {TABLE_NAT, "KUBE-NODEPORT-HOST"},
+    [PORTAL_SERVERS] = {TABLE_FILTER, "KUBE-NODEPORT-NON-LOCAL"},
+    [PORTAL_REFUSED] = {TABLE_FILTER, "FAIRLEAD-PORTALS"},
+};
+
+#define NEW_PORTALS                                                                                          \
+    "-m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j FAIRLEAD-PORTALS"
+static const struct {
+    enum layout_table table;
+    const char *from, *rule;
+} jumps[] = {
+    {TABLE_NAT, "PREROUTING", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-CONTAINER"},
+    {TABLE_NAT, "OUTPUT", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-HOST"},
+    {TABLE_FILTER, "INPUT",
+     "-m comment --comment \"fairlead: what was led to the proxy\" -j KUBE-NODEPORT-NON-LOCAL"},
+    {TABLE_FILTER, "INPUT", NEW_PORTALS},
+    {TABLE_FILTER, "FORWARD", NEW_PORTALS},
+    {TABLE_FILTER, "OUTPUT", NEW_PORTALS},
+};
+
+/* One frontend on its way into the rules. */
+struct draft {
+    const struct entry *entry;
+    const struct frontend *frontend;
+    const struct dataplane_node *node;
+    struct text *rules; /* of the family, by chain */
+    char name[256];     /* "namespace/name:port" */
+    const char *proto;  /* "tcp" */
+    char to[PREFIX_TEXT_MAX + 8];
+    uint16_t main, shortcut; /* ports of sockets; 0: none */
+};
+
+static const char *unreachable(enum family family)
+{
+    return family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
+}
+
+/* source: "-s 10.0.0.0/8", interface: "-i cbr0", or "" */
+static void lead(const struct draft *draft, enum portal_chain chain, const char *source,
+                 const char *interface, uint16_t port)
+{
+    if (!port)
+        return;
+    text_printf(&draft->rules[chain],
+                "%s%s%s-p %s -m comment --comment \"%s\" -m %s --dport %u -j REDIRECT --to-ports %u\n",
+                source, draft->to, interface, draft->proto, draft->name, draft->proto, draft->frontend->port,
+                port);
+}
+
+/* What comes in from elsewhere, of one range of sources (NULL: all). Pods of this node are no outsiders where
+ * the frontend short-circuits. */
+static void lead_in(const struct draft *draft, enum portal_chain chain, const struct prefix *range)
+{
+    const struct frontend *frontend = draft->frontend;
+    const struct node_view *view = draft->node->view;
+    char source[PREFIX_TEXT_MAX + 8] = "", pods[PREFIX_TEXT_MAX + 8], interface[IFNAMSIZ + 8];
+    char text[PREFIX_TEXT_MAX];
+    if (range)
+        snprintf(source, sizeof(source), "-s %s ", prefix_format(range, text));
+    if (frontend->short_circuits && view->local_detect == LOCAL_DETECT_CIDR &&
+        view->has_cluster_cidr[frontend->family]) {
+        const struct prefix *cidr = &view->cluster_cidr[frontend->family];
+        if (!range || prefix_covers(range, cidr)) {
+            snprintf(pods, sizeof(pods), "-s %s ", prefix_format(cidr, text));
+            lead(draft, chain, pods, "", draft->shortcut);
+        } else if (prefix_covers(cidr, range)) {
+            lead(draft, chain, source, "", draft->shortcut);
+        }
+    } else if (frontend->short_circuits && (view->local_detect == LOCAL_DETECT_BRIDGE ||
+                                            view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX)) {
+        snprintf(interface, sizeof(interface), "-i %s%s ", view->interface,
+                 view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX ? "+" : "");
+        lead(draft, chain, source, interface, draft->shortcut);
+    }
+    lead(draft, chain, source, "", draft->main);
+}
+
+static void lead_all(const struct draft *draft)
+{
+    const struct frontend *frontend = draft->frontend;
+    bool is_node_port = frontend->kind == FRONTEND_NODE_PORT;
+    enum portal_chain in = is_node_port ? PORTAL_NODE_CONTAINER : PORTAL_CONTAINER;
+    enum portal_chain out = is_node_port ? PORTAL_NODE_HOST : PORTAL_HOST;
+    uint16_t host = frontend->short_circuits ? draft->shortcut : draft->main;
+    if (!frontend->is_source_ranged) {
+        lead_in(draft, in, NULL);
+        lead(draft, out, "", "", host);
+        return;
+    }
+    for (uint32_t i = 0; i < draft->entry->source_range_count; i++) {
+        const struct prefix *range = &draft->entry->source_ranges[i];
+        char source[PREFIX_TEXT_MAX + 8], text[PREFIX_TEXT_MAX];
+        if (address_family(&range->address) != frontend->family)
+            continue;
+        snprintf(source, sizeof(source), "-s %s ", prefix_format(range, text));
+        lead_in(draft, in, range);
+        lead(draft, out, source, "", host);
+    }
+}
+
+/* --- what was led nowhere --- */
+
+static bool is_loopback_served(const struct dataplane_node *node, enum family family)
+{
+    return family == FAMILY_IPV4 && node->has_localhost_node_ports;
+}
+
+static bool answers_node_ports(const struct dataplane_node *node, const struct address *address,
+                               enum family family)
+{
+    return address_family(address) == family &&
+           (is_loopback_served(node, family) || !address_is_loopback(address));
+}
+
+static const char *except_loopback(const struct dataplane_node *node, enum family family)
+{
+    return family == FAMILY_IPV6              ? "! -d ::1/128 "
+           : is_loopback_served(node, family) ? ""
+                                              : "! -d 127.0.0.0/8 ";
+}
+
+static void refuse_at(const struct draft *draft, const char *to, const char *local, const char *why,
+                      bool is_reject)
+{
+    text_printf(
+        &draft->rules[PORTAL_REFUSED], "%s-p %s -m comment --comment \"%s %s\" %s-m %s --dport %u -j %s%s\n",
+        to, draft->proto, draft->name, why, local, draft->proto, draft->frontend->port,
+        is_reject ? "REJECT --reject-with " : "DROP", is_reject ? unreachable(draft->frontend->family) : "");
+}
+
+#define DST_LOCAL "-m addrtype --dst-type LOCAL "
+
+static void refuse(const struct draft *draft, const char *why, bool is_reject)
+{
+    const struct frontend *frontend = draft->frontend;
+    const struct dataplane_node *node = draft->node;
+    if (frontend->kind != FRONTEND_NODE_PORT) {
+        refuse_at(draft, draft->to, "", why, is_reject);
+    } else if (node->are_node_ports_everywhere[frontend->family]) {
+        refuse_at(draft, except_loopback(node, frontend->family), DST_LOCAL, why, is_reject);
+    } else {
+        for (uint32_t i = 0; i < node->node_port_address_count; i++) {
+            struct prefix host = prefix_of(&node->node_port_addresses[i]);
+            char to[PREFIX_TEXT_MAX + 8], text[PREFIX_TEXT_MAX];
+            if (!answers_node_ports(node, &host.address, frontend->family))
+                continue;
+            snprintf(to, sizeof(to), "-d %s ", prefix_format(&host, text));
+            refuse_at(draft, to, "", why, is_reject);
+        }
+    }
+}
+
+static void add_frontend(struct draft *draft, const struct portal_sockets *sockets)
+{
+    const struct frontend *frontend = draft->frontend;
+    bool has_backends = frontend->verdict == FRONTEND_FORWARD && frontend->backends->count > 0;
+    if (has_backends)
+        draft->main =
+            sockets->port_of(sockets->context, frontend->family, frontend->port_index, frontend->is_local);
+    if (frontend->verdict != FRONTEND_REJECT && frontend->short_circuits && frontend->shortcut->count > 0)
+        draft->shortcut = sockets->port_of(sockets->context, frontend->family, frontend->port_index, false);
+    if (draft->main || draft->shortcut)
+        lead_all(draft);
+    if (frontend->protocol == PROTOCOL_SCTP && has_backends)
+        refuse(draft, "has no SCTP in this mode", true);
+    else if (frontend->is_source_ranged && frontend->verdict != FRONTEND_REJECT)
+        refuse(draft, "is not open to all sources", false);
+    else if (!has_backends)
+        refuse(draft, frontend->verdict == FRONTEND_REJECT ? "has no endpoints" : "has no local endpoints",
+               frontend->verdict == FRONTEND_REJECT);
+    if (frontend->kind == FRONTEND_NODE_PORT && sockets->is_held(sockets->context, frontend))
+        refuse_at(draft, "", DST_LOCAL, "is not served on this address", true);
+}
+
+/* Ports that a service does not have: what meets this rule was not led anywhere. */
+static void add_cluster_ips(const struct entry *entry, struct portals *ret)
+{
+    for (uint32_t i = 0; i < entry->cluster_ip_count; i++) {
+        struct prefix host = prefix_of(&entry->cluster_ips[i]);
+        enum family family = address_family(&host.address);
+        char text[PREFIX_TEXT_MAX];
+        text_printf(&ret->rules[family][PORTAL_REFUSED],
+                    "-d %s -m comment --comment \"%s has no such port\" -j REJECT --reject-with %s\n",
+                    prefix_format(&host, text), entry->name, unreachable(family));
+    }
+}
+
+/* The socket is for what was led to it, else it would be a way round policies and source ranges. */
+static void add_server(const char *name, const char *proto, enum family family, uint16_t port,
+                       struct text *rules)
+{
+    if (port)
+        text_printf(
+            rules,
+            "-p %s -m comment --comment \"%s\" -m %s --dport %u -m conntrack --ctstate DNAT -j ACCEPT\n"
+            "-p %s -m comment --comment \"%s\" -m %s --dport %u -j REJECT --reject-with %s\n",
+            proto, name, proto, port, proto, name, proto, port, unreachable(family));
+}
+
+/* "namespace/name:port/TCP" without the protocol. */
+static void name_port(const char *full, char ret[256])
+{
+    snprintf(ret, 256, "%s", full);
+    char *end = strrchr(ret, '/');
+    if (end)
+        *end = '\0';
+}
+
+static void add_servers(const struct entry *entry, const struct portal_sockets *sockets, struct portals *ret)
+{
+    for (uint32_t port = 0; port < entry->port_count; port++) {
+        char name[256];
+        name_port(entry->port_names[port], name);
+        bool is_udp = strcmp(strrchr(entry->port_names[port], '/'), "/UDP") == 0;
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            for (int is_local = 0; is_local < 2; is_local++)
+                add_server(name, is_udp ? "udp" : "tcp", (enum family)family,
+                           sockets->port_of(sockets->context, (enum family)family, port, is_local),
+                           &ret->rules[family][PORTAL_SERVERS]);
+    }
+}
+
+void portals_build(const struct entry *entry, const struct dataplane_node *node,
+                   const struct portal_sockets *sockets, struct portals *ret)
+{
+    for (uint32_t i = 0; i < entry->frontend_count; i++) {
+        const struct frontend *frontend = &entry->frontends[i];
+        struct prefix host = prefix_of(&frontend->address);
+        char text[PREFIX_TEXT_MAX];
+        if (frontend->is_shadowed)
+            continue;
+        struct draft draft = {.entry = entry,
+                              .frontend = frontend,
+                              .node = node,
+                              .rules = ret->rules[frontend->family],
+                              .proto = protocol_name_lower((enum protocol)frontend->protocol)};
+        name_port(entry->port_names[frontend->port_index], draft.name);
+        if (frontend->kind != FRONTEND_NODE_PORT)
+            snprintf(draft.to, sizeof(draft.to), "-d %s ", prefix_format(&host, text));
+        add_frontend(&draft, sockets);
+    }
+    add_cluster_ips(entry, ret);
+    add_servers(entry, sockets, ret);
+}
+
+void portals_done(struct portals *portals)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int chain = 0; chain < PORTAL_CHAIN_COUNT; chain++)
+            text_done(&portals->rules[family][chain]);
+    *portals = (struct portals){0};
+}
+
+bool portals_is_same(const struct portals *a, const struct portals *b)
+{
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int chain = 0; chain < PORTAL_CHAIN_COUNT; chain++)
+            if (strcmp(text_str(&a->rules[family][chain]), text_str(&b->rules[family][chain])) != 0)
+                return false;
+    return true;
+}
+
+/* --- all services together --- */
+
+void portals_layout_begin(struct layout *ret)
+{
+    layout_init(ret);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+        layout_add_chain(ret, chains[i].table, chains[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(jumps); i++)
+        layout_add_jump(ret, jumps[i].table, jumps[i].from, jumps[i].rule);
+}
+
+void portals_layout_add(struct layout *layout, enum family family, const struct portals *portals)
+{
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+        layout_add_rules(layout, chains[i].table, chains[i].name, text_str(&portals->rules[family][i]));
+}
+
+/* The node's own addresses lead to the node ports, behind everything else. */
+static void add_node_ports(struct layout *layout, enum family family, const struct dataplane_node *node,
+                           enum portal_chain from, enum portal_chain to)
+{
+    struct text rules = {0};
+    if (node->are_node_ports_everywhere[family])
+        text_printf(&rules, "%s" DST_LOCAL "-j %s\n", except_loopback(node, family), chains[to].name);
+    for (uint32_t i = 0; !node->are_node_ports_everywhere[family] && i < node->node_port_address_count; i++) {
+        struct prefix host = prefix_of(&node->node_port_addresses[i]);
+        char text[PREFIX_TEXT_MAX];
+        if (answers_node_ports(node, &host.address, family))
+            text_printf(&rules, "-d %s -j %s\n", prefix_format(&host, text), chains[to].name);
+    }
+    layout_add_rules(layout, chains[from].table, chains[from].name, text_str(&rules));
+    text_done(&rules);
+}
+
+void portals_layout_end(struct layout *layout, enum family family, const struct dataplane_node *node)
+{
+    struct text rules = {0};
+    add_node_ports(layout, family, node, PORTAL_CONTAINER, PORTAL_NODE_CONTAINER);
+    add_node_ports(layout, family, node, PORTAL_HOST, PORTAL_NODE_HOST);
+    for (uint32_t i = 0; i < node->service_cidr_count; i++) {
+        char text[PREFIX_TEXT_MAX];
+        if (address_family(&node->service_cidrs[i].address) == family)
+            text_printf(&rules, "-d %s -m comment --comment \"no service has this address\" -j DROP\n",
+                        prefix_format(&node->service_cidrs[i], text));
+    }
+    layout_add_rules(layout, TABLE_FILTER, chains[PORTAL_REFUSED].name, text_str(&rules));
+    text_done(&rules);
+}
+
+void portals_remove(const struct layout *have, struct text *ret)
+{
+    for (int table = 0; table < TABLE_COUNT; table++) {
+        struct text head = {0}, rules = {0};
+        for (size_t i = 0; i < ARRAY_LEN(jumps); i++)
+            if ((int)jumps[i].table == table &&
+                layout_holds_rule(have, jumps[i].table, jumps[i].from, jumps[i].rule))
+                text_printf(&rules, "-D %s %s\n", jumps[i].from, jumps[i].rule);
+        for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+            if ((int)chains[i].table != table || !layout_holds_chain(have, chains[i].table, chains[i].name))
+                continue;
+            text_printf(&head, ":%s - [0:0]\n", chains[i].name);
+            text_printf(&rules, "-X %s\n", chains[i].name);
+        }
+        if (rules.len)
+            text_printf(ret, "*%s\n%s%sCOMMIT\n", layout_table_name((enum layout_table)table),
+                        text_str(&head), text_str(&rules));
+        text_done(&head);
+        text_done(&rules);
+    }
+}
