@@ -172,13 +172,14 @@ static void on_event(uv_poll_t *poll, int status, int events);
 
 /* A side is read while nothing that it sent waits, and written to while something does. A side that is not
  * waited for at all would not be heard when it is cut off: urgent data, which nobody sends, stands for that.
- * One that is over in both directions would never cease to say so. */
+ * But one that was told the end may have sent its own behind what waits, and would never cease to say so: it
+ * is cut off for us when it is read again. */
 static void watch(struct pump *pump)
 {
     for (int i = 0; i < 2; i++) {
         const struct direction *out = &pump->directions[i], *in = &pump->directions[1 - i];
         int events = (!out->is_ended && out->held == 0 ? UV_READABLE : 0) | (in->held > 0 ? UV_WRITABLE : 0);
-        if (!events && !(out->is_ended && in->is_shut))
+        if (!events && !in->is_shut)
             events = UV_PRIORITIZED;
         if (events == pump->events[i])
             continue;
