@@ -138,3 +138,18 @@ void choice_reset(struct choice *choice, const struct address *client)
     if (known)
         forget(choice, known);
 }
+
+bool choice_retry(struct choice *choice, const struct address *client, const struct backend *failed,
+                  uint64_t now_ms, struct backend *ret)
+{
+    choice_reset(choice, client);
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (!is_same(&choice->backends[i], failed))
+            continue;
+        *ret = choice->backends[(i + 1) % choice->count];
+        if (choice->affinity_seconds)
+            remember(choice, client, ret, now_ms);
+        return true;
+    }
+    return choice_take(choice, client, now_ms, ret); /* it is gone */
+}

@@ -34,5 +34,9 @@ void choice_roll(struct choice *choice, uint64_t seed);
 void choice_set(struct choice *choice, const struct backend_set *set, uint32_t affinity_seconds);
 /* False when there is nobody. With affinity the client's time begins anew. */
 bool choice_take(struct choice *choice, const struct address *client, uint64_t now_ms, struct backend *ret);
+/* failed did not answer the client: the one behind it, which the client keeps. So nobody is tried twice
+ * before all were tried once. The turn of others is not moved. */
+bool choice_retry(struct choice *choice, const struct address *client, const struct backend *failed,
+                  uint64_t now_ms, struct backend *ret);
 /* The client's endpoint did not answer: it is given another the next time. */
 void choice_reset(struct choice *choice, const struct address *client);

@@ -118,6 +118,31 @@ static void test_affinity_ends(void **state)
     choice_done(&choice);
 }
 
+static void test_retry(void **state)
+{
+    (void)state;
+    struct choice choice = {0};
+    struct address client = at("192.0.2.1");
+    struct backend first, tried;
+    choice_roll(&choice, 7);
+    set(&choice, "1234", 10);
+    for (int start = 0; start < 9; start++) {
+        bool is_tried[5] = {false};
+        choice_reset(&choice, &client);
+        assert_true(choice_take(&choice, &client, 0, &tried));
+        for (int i = 0; i < 4; i++) {
+            char text[ADDRESS_TEXT_MAX];
+            address_format(&tried.address, text);
+            assert_false(is_tried[text[7] - '0']);
+            is_tried[text[7] - '0'] = true;
+            first = tried;
+            assert_true(choice_retry(&choice, &client, &first, 0, &tried));
+        }
+    }
+    assert_int_equal(take(&choice, "192.0.2.1", 0), tried.address.bytes[15] + '0'); /* it is kept */
+    choice_done(&choice);
+}
+
 static void test_many_clients(void **state)
 {
     (void)state;
@@ -136,9 +161,9 @@ static void test_many_clients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),        cmocka_unit_test(test_rounds),
-        cmocka_unit_test(test_affinity),     cmocka_unit_test(test_affinity_ends),
-        cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_turns),    cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_affinity), cmocka_unit_test(test_affinity_ends),
+        cmocka_unit_test(test_retry),    cmocka_unit_test(test_many_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

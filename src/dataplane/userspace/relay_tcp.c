@@ -20,7 +20,8 @@ struct connection {
     struct address client;
     int client_fd, dial_fd;
     unsigned attempt;
-    uv_poll_t *dial; /* of its own: it is still closing while the next is tried */
+    struct backend backend; /* of the attempt */
+    uv_poll_t *dial;        /* of its own: it is still closing while the next is tried */
     uv_timer_t timer;
     struct pump *pump; /* when it is established */
     LIST_ENTRY(connection) link;
@@ -105,8 +106,6 @@ static void fail_dial(struct connection *connection)
         close(connection->dial_fd);
     connection->dial_fd = -1;
     connection->attempt++;
-    if (connection->server)
-        choice_reset(&connection->server->choice, &connection->client);
     dial_on(connection);
 }
 
@@ -149,20 +148,29 @@ static int dial(struct connection *connection, const struct backend *backend)
     return 0;
 }
 
+static bool choose(struct connection *connection)
+{
+    struct server *server = connection->server;
+    uint64_t now = uv_now(connection->relay->loop);
+    if (!server)
+        return false;
+    if (connection->attempt == 0)
+        return choice_take(&server->choice, &connection->client, now, &connection->backend);
+    struct backend failed = connection->backend;
+    return choice_retry(&server->choice, &connection->client, &failed, now, &connection->backend);
+}
+
 static void dial_on(struct connection *connection)
 {
-    struct backend backend;
-    for (; connection->attempt < ARRAY_LEN(dial_ms); connection->attempt++) {
-        if (!connection->server || !choice_take(&connection->server->choice, &connection->client,
-                                                uv_now(connection->relay->loop), &backend))
-            break;
-        if (dial(connection, &backend) == 0)
+    for (; connection->attempt < ARRAY_LEN(dial_ms) && choose(connection); connection->attempt++) {
+        if (dial(connection, &connection->backend) == 0)
             return;
         if (connection->dial_fd >= 0)
             close(connection->dial_fd);
         connection->dial_fd = -1;
-        choice_reset(&connection->server->choice, &connection->client);
     }
+    if (connection->server) /* nobody is worth keeping to */
+        choice_reset(&connection->server->choice, &connection->client);
     drop(connection);
 }
 
