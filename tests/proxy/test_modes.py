@@ -103,6 +103,14 @@ def test_one_that_is_not_there(lab, configured):  # noqa: F811
     configured.child = None
 
 
+def test_one_that_cannot_be_had_is_not_taken(lab, configured):  # noqa: F811
+    """Where it comes with a change of the file, what served goes on."""
+    restart(configured, configured.config, {"PATH": "/nowhere"})
+    configured.write({**configured.config, "mode": "iptables"})
+    configured.wait_log("is not taken, what was read before stays in force: iptables is not available")
+    assert mode_of(lab) == "nftables" and configured.child.poll() is None
+
+
 def test_its_settings_in_place(lab, prober, by_iptables, node_port):  # noqa: F811
     """The bit of the mark, and node ports on 127.0.0.1, of which the kernel has to know as well."""
     config, pid = by_iptables.config, by_iptables.child.pid
