@@ -11,6 +11,7 @@ import time
 
 import lab as labs
 import manifests
+import modes
 import pytest
 from load import Load
 from proxy import READY_S, Proxy, wait_until
@@ -18,7 +19,7 @@ from proxy import READY_S, Proxy, wait_until
 RESTORED_S = 2.0
 PATIENCE_S = 20  # with back-off, and programs on a busy machine
 STEADY, OTHER = ["10.96.40.1", "fd00:10:96::4001"], ["10.96.40.2", "fd00:10:96::4002"]
-BACKENDS = ("nft", "legacy")
+BACKENDS = [modes.backend()] if modes.backend() else ["nft", "legacy"]
 PROGRAMS = [f"{family}tables{what}" for family in ("ip", "ip6") for what in ("", "-save", "-restore")]
 REPAIRING = "somebody else changed fairlead's rules"
 
