@@ -177,7 +177,7 @@ static void on_program(void *context, int code, const struct err *failure,
     forget_work(iptables);
     iptables->is_known = code == 0;
     if (code == 0 && result.was_full)
-        rule_watch_remember(iptables->watch);
+        result.was_disturbed |= rule_watch_remember(iptables->watch, result.transactions > 0);
     iptables->owner.finished(iptables->owner.context, code, &result, &err);
 }
 

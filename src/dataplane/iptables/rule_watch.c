@@ -124,10 +124,11 @@ bool rule_watch_end(struct rule_watch *watch)
     return is_disturbed;
 }
 
-void rule_watch_remember(struct rule_watch *watch)
+bool rule_watch_remember(struct rule_watch *watch, bool was_written)
 {
     if (watch->has_hearing)
         hearing_count_jumps(&watch->hearing);
+    return watch->has_sizes && was_written;
 }
 
 bool rule_watch_is_disturbed(struct rule_watch *watch)

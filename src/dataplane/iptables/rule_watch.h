@@ -21,7 +21,9 @@ void rule_watch_forget(struct rule_watch *watch);
  * meanwhile. */
 bool rule_watch_begin(struct rule_watch *watch, pid_t pid);
 bool rule_watch_end(struct rule_watch *watch);
-/* Everything is in place: it has to stay. */
-void rule_watch_remember(struct rule_watch *watch);
+/* Everything is in place: it has to stay. True when it wants to be compared once more, because the legacy
+ * tables were written: what others did between our program's last moment and our question has become part of
+ * the sizes that we know. */
+bool rule_watch_remember(struct rule_watch *watch, bool was_written);
 /* Reads the descriptor dry; true once for every disturbance. */
 bool rule_watch_is_disturbed(struct rule_watch *watch);
