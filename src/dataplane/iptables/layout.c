@@ -350,7 +350,7 @@ static bool is_as_wanted(const struct layout_chain *have, const struct layout_ch
     if (!have || have->count != want->count)
         return false;
     uint32_t loose = want->is_ordered ? 0 : want->count - want->tail;
-    if (!want->is_ordered) {
+    if (!want->is_ordered && loose > 0) { /* qsort wants a list, even of nothing */
         qsort(have->rules, loose, sizeof(*have->rules), rule_order);
         qsort(want->rules, loose, sizeof(*want->rules), rule_order);
     }
