@@ -10,5 +10,5 @@ FACTOR = float(os.environ.get("LAB_PATIENCE") or 1)
 
 
 def seconds(usual):
-    """The limit that means here what `usual` seconds mean on a machine of usual speed."""
-    return usual * FACTOR
+    """The limit that means here what `usual` seconds mean on a machine of usual speed; no limit (None) stays none."""
+    return None if usual is None else usual * FACTOR
