@@ -5,6 +5,7 @@
 #include "daemon/confinement.h"
 #include "daemon/daemon.h"
 #include "dataplane/leftovers/leftovers.h"
+#include "dataplane/userspace/userspace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -95,6 +96,10 @@ static int clean_up(enum leftovers_scope scope)
     if (code < 0) {
         log_error("cannot start the event loop: %s", uv_strerror(code));
         return 1;
+    }
+    if (userspace_dataplane.cleanup(&err) < 0) {
+        log_error("%s", err.text);
+        failures++;
     }
     leftovers_begin(&loop, &options);
     uv_run(&loop, UV_RUN_DEFAULT);

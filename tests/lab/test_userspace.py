@@ -115,3 +115,13 @@ def test_portals_go_with_an_orderly_end(cluster, lab, prober):
     one.start()
     one.wait_ready()
     assert prober.connect_once("d1", "tcp", CLUSTER_IPS[0], 80).kind == "served"
+
+
+def test_cleanup_after_a_kill(cluster, lab):
+    one = cluster.proxies["n1"]
+    one.kill()
+    assert portals(lab)
+    one.tool("cleanup")
+    assert portals(lab) == []
+    one.start()
+    one.wait_ready()

@@ -2,6 +2,7 @@
 #include "dataplane/userspace/writer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define SAVED_MAX (256u << 20)
@@ -143,6 +144,7 @@ int writer_remove(struct err *err)
     struct removal removal = {0};
     struct writer writer;
     uv_loop_t loop;
+    signal(SIGPIPE, SIG_IGN); /* programs that do not read what they are given */
     int code = uv_loop_init(&loop);
     if (code < 0)
         return err_set(err, -code, "cannot start the event loop: %s", uv_strerror(code));
