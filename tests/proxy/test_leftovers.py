@@ -331,7 +331,7 @@ def test_failing_program(tmp_path, left, proxy):
     fake_program(tmp_path, "echo first word >&2; echo second >&2; exit 4")
     done = clean_up(left, f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 1
-    assert "iptables-save failed with exit code 4: first word: what kube-proxy may have left" in done.stderr
+    assert "iptables-save failed with exit code 4: first word; second: what kube-proxy may have left" in done.stderr
     assert left.lines("nft") == before
 
 
