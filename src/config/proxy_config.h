@@ -24,7 +24,7 @@ struct proxy_config {
     const struct proxy_settings *settings; /* everything else, as texts and numbers: kubeconfig, qps, logging,
                                               hostname_override, oom_score_adj, gates, ipvs, ... */
     enum proxy_mode mode;
-    bool is_mode_open; /* nobody named one: mode is kube-proxy's default */
+    bool is_mode_open;        /* nobody named one: mode is kube-proxy's default */
     uint32_t masquerade_mark; /* one bit: that of nftables in its mode, else that of iptables */
     bool masquerades_all;
     int64_t sync_ms, min_sync_ms, config_sync_ms; /* the mode's own; min_sync_ms 0: at once */

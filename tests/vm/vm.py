@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The lab under Debian's own cloud kernel, in a virtual machine of qemu's software emulation.
 
-    vm.py                           the whole plan
+    vm.py                           the usual runs
     vm.py --cache DIR --reports DIR [RUN...]
     vm.py iptables -- -k ranges     one run of the plan, with words of pytest's
 
