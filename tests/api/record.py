@@ -31,7 +31,7 @@ RULES = [
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<time>", True),
     (re.compile(r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), "<time>", False),
     (re.compile(r'(?<=resourceVersion: ")\d+(?=")|(?<="resourceVersion": ")\d+(?=")'), "<version>", True),
-    (re.compile(r"(?<=  )(?:\d+[smh])+(?=\s|$)", re.MULTILINE), "<age>", False),
+    (re.compile(r"(?<=  )(?:\d+[smhd])+(?=\s|$)", re.MULTILINE), "<age>", False),
     (re.compile(r"\b10\.96\.\d+\.\d+\b|\bfd00:10:96:[0-9a-f:]+"), "<ip>", True),
     (re.compile(r"\b3[0-2]\d{3}\b"), "<port>", True),
     (re.compile(r"https?://\d+\.\d+\.\d+\.\d+:\d+"), "<server>", True),
