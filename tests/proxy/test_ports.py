@@ -147,7 +147,8 @@ def test_traffic(lab, rest, fleet):
         return pages.families(pages.ask(node, pages.METRICS, "/metrics/services").body)
     with contextlib.ExitStack() as stack:
         stack.callback(fed.delete, rest, things)
-        wait_until(lambda: ("default/crossing", "10.96.4.22", 80) in proxy.programmed(), fed.CAUGHT_UP_S, "programmed")
+        # The Service alone, without its slices, would refuse.
+        wait_until(lambda: proxy.programmed().get(("default/crossing", "10.96.4.22", 80)), fed.CAUGHT_UP_S, "programmed")
         for _ in range(5):
             sock = stack.enter_context(lab.namespace("d1").socket(socket.AF_INET, socket.SOCK_STREAM))
             sock.settimeout(5)
