@@ -240,6 +240,7 @@ def load(lab, prober, new_rest, targets, scene, busy_slices):
                 writer.wait_more(5)
                 yield writer
             fed.wait_equal([scene.proxy], new_rest(), PATIENCE_S)
+            wait_until(lambda: health.answers or health.error, PATIENCE_S, "health asked for")
         assert_untouched(counts)
         assert health.answers and set(health.answers) == {200}, health.answers
     return under_load
