@@ -123,7 +123,7 @@ static const struct flag flags[] = {
     {"--manifests", "DIR", "the folder of YAML and JSON files to serve", TEXT(options.manifests)},
     {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
     {"--proxy-mode", "MODE",
-     "nftables (the default), iptables, or auto: the best of them that this kernel can do",
+     "nftables (the default), iptables, userspace, or auto: the best that this kernel can do",
      TEXT(options.proxy_mode)},
     {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
     {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
