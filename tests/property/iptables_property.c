@@ -150,7 +150,7 @@ static void check_family(struct sequence *sequence, const char *when, enum famil
         complain(sequence, when, err.text);
     } else {
         check_chains(sequence, when, &have, &want);
-        layout_difference(&have, &want, &difference);
+        layout_difference(&have, &want, &iptables_own_rules, &difference);
         if (difference.len)
             complain(sequence, when, text_str(&difference));
         layout_done(&have);

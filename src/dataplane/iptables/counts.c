@@ -78,3 +78,14 @@ void counts_visit(const struct counts *counts,
         visit(context, name, counts->rules[i]);
     }
 }
+
+void count_portion(const struct portion *portion, uint64_t ret[DATAPLANE_TABLE_COUNT])
+{
+    for (uint32_t i = 0; i < portion->shared_count; i++) {
+        bool is_nat = strcmp(shared_chain_table(portion->shared[i].chain), "nat") == 0;
+        ret[is_nat ? DATAPLANE_TABLE_NAT : DATAPLANE_TABLE_FILTER]++;
+    }
+    for (uint32_t i = 0; i < portion->chain_count; i++)
+        for (const char *at = portion->chains[i].rules; (at = strchr(at, '\n')); at++)
+            ret[DATAPLANE_TABLE_NAT]++;
+}

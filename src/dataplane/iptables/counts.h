@@ -18,3 +18,5 @@ void counts_replace(struct counts *counts, const struct portion *old, const stru
 /* "nat KUBE-SERVICES", "nat KUBE-SVC" */
 void counts_visit(const struct counts *counts,
                   void (*visit)(void *context, const char *chain, uint64_t rules), void *context);
+/* All of one service's, by table; added to ret. */
+void count_portion(const struct portion *portion, uint64_t ret[DATAPLANE_TABLE_COUNT]);

@@ -64,7 +64,7 @@ static void expect_difference(const char *saved, const struct layout *want, cons
     struct text text = {0};
     struct err err;
     assert_int_equal(layout_parse(saved, &have, &err), 0);
-    assert_int_equal(layout_difference(&have, want, &text), wanted_adds);
+    assert_int_equal(layout_difference(&have, want, &iptables_own_rules, &text), wanted_adds);
     assert_string_equal(text_str(&text), wanted);
     text_done(&text);
     layout_done(&have);
@@ -146,7 +146,7 @@ static void the_rule_for_node_ports_stays_the_last(void **state)
     struct layout have;
     struct err err;
     assert_int_equal(layout_parse(first, &have, &err), 0);
-    assert_int_equal(layout_difference(&have, &fixture.want, &wanted), 4);
+    assert_int_equal(layout_difference(&have, &fixture.want, &iptables_own_rules, &wanted), 4);
     /* The chain is written anew, in the order that is wanted; which is the order that rules have by then. */
     rules.len = 0;
     chain_rules(&fixture.want, "nat KUBE-SERVICES", &rules);
@@ -269,7 +269,7 @@ static void an_empty_kernel_gets_everything(void **state)
     struct err err;
     fixture_init(&fixture, true);
     assert_int_equal(layout_parse("", &have, &err), 0);
-    assert_true(layout_difference(&have, &fixture.want, &text) > 20);
+    assert_true(layout_difference(&have, &fixture.want, &iptables_own_rules, &text) > 20);
     /* Canaries, which hold no rule, too. */
     assert_non_null(strstr(text_str(&text), "*mangle\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n"));
     layout_done(&have);

@@ -20,10 +20,7 @@ static const struct {
 
 #define NEW_PORTALS                                                                                          \
     "-m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j FAIRLEAD-PORTALS"
-static const struct {
-    enum layout_table table;
-    const char *from, *rule;
-} jumps[] = {
+static const struct own_jump jumps[] = {
     {TABLE_NAT, "PREROUTING", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-CONTAINER"},
     {TABLE_NAT, "OUTPUT", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-HOST"},
     {TABLE_FILTER, "INPUT",
@@ -32,6 +29,17 @@ static const struct {
     {TABLE_FILTER, "FORWARD", NEW_PORTALS},
     {TABLE_FILTER, "OUTPUT", NEW_PORTALS},
 };
+
+static bool has_chain(enum layout_table table, const char *chain)
+{
+    bool has = false;
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+        has |= chains[i].table == table && strcmp(chains[i].name, chain) == 0;
+    return has;
+}
+
+const struct own_rules portals_own_rules = {
+    .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .has_chain = has_chain};
 
 /* One frontend on its way into the rules. */
 struct draft {
@@ -281,15 +289,20 @@ void portals_layout_begin(struct layout *ret)
 {
     layout_init(ret);
     for (size_t i = 0; i < ARRAY_LEN(chains); i++)
-        layout_add_chain(ret, chains[i].table, chains[i].name);
-    for (size_t i = 0; i < ARRAY_LEN(jumps); i++)
-        layout_add_jump(ret, jumps[i].table, jumps[i].from, jumps[i].rule);
+        layout_chain(ret, chains[i].table, chains[i].name);
+    layout_add_jumps(ret, &portals_own_rules);
+    layout_sort(ret);
+}
+
+static void add_rules(struct layout *layout, enum portal_chain chain, const struct text *rules)
+{
+    layout_add_rules(layout, layout_chain(layout, chains[chain].table, chains[chain].name), text_str(rules));
 }
 
 void portals_layout_add(struct layout *layout, enum family family, const struct portals *portals)
 {
     for (size_t i = 0; i < ARRAY_LEN(chains); i++)
-        layout_add_rules(layout, chains[i].table, chains[i].name, text_str(&portals->rules[family][i]));
+        add_rules(layout, (enum portal_chain)i, &portals->rules[family][i]);
 }
 
 /* The node's own addresses lead to the node ports, behind everything else. */
@@ -305,7 +318,7 @@ static void add_node_ports(struct layout *layout, enum family family, const stru
         if (answers_node_ports(node, &host.address, family))
             text_printf(&rules, "-d %s -j %s\n", prefix_format(&host, text), chains[to].name);
     }
-    layout_add_rules(layout, chains[from].table, chains[from].name, text_str(&rules));
+    add_rules(layout, from, &rules);
     text_done(&rules);
 }
 
@@ -320,28 +333,6 @@ void portals_layout_end(struct layout *layout, enum family family, const struct 
             text_printf(&rules, "-d %s -m comment --comment \"no service has this address\" -j DROP\n",
                         prefix_format(&node->service_cidrs[i], text));
     }
-    layout_add_rules(layout, TABLE_FILTER, chains[PORTAL_REFUSED].name, text_str(&rules));
+    add_rules(layout, PORTAL_REFUSED, &rules);
     text_done(&rules);
-}
-
-void portals_remove(const struct layout *have, struct text *ret)
-{
-    for (int table = 0; table < TABLE_COUNT; table++) {
-        struct text head = {0}, rules = {0};
-        for (size_t i = 0; i < ARRAY_LEN(jumps); i++)
-            if ((int)jumps[i].table == table &&
-                layout_holds_rule(have, jumps[i].table, jumps[i].from, jumps[i].rule))
-                text_printf(&rules, "-D %s %s\n", jumps[i].from, jumps[i].rule);
-        for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
-            if ((int)chains[i].table != table || !layout_holds_chain(have, chains[i].table, chains[i].name))
-                continue;
-            text_printf(&head, ":%s - [0:0]\n", chains[i].name);
-            text_printf(&rules, "-X %s\n", chains[i].name);
-        }
-        if (rules.len)
-            text_printf(ret, "*%s\n%s%sCOMMIT\n", layout_table_name((enum layout_table)table),
-                        text_str(&head), text_str(&rules));
-        text_done(&head);
-        text_done(&rules);
-    }
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "dataplane/dataplane.h"
-#include "dataplane/iptables/layout.h"
+#include "dataplane/rules/layout.h"
 
 /* How packets come to the proxy: the rules that lead what is sent to a service's addresses to its listening
  * sockets, in chains of kube-proxy's userspace mode (pkg/proxy/userspace/proxier.go of 1.21; section B), and
  * what is refused. All policies are settled here, by which of a service port's two sockets a packet is led
  * to. PURE. */
+
+extern const struct own_rules portals_own_rules;
 
 enum portal_chain {
     PORTAL_CONTAINER,      /* nat KUBE-PORTALS-CONTAINER: from PREROUTING */
@@ -42,5 +44,3 @@ bool portals_is_same(const struct portals *a, const struct portals *b);
 void portals_layout_begin(struct layout *ret);
 void portals_layout_add(struct layout *layout, enum family family, const struct portals *portals);
 void portals_layout_end(struct layout *layout, enum family family, const struct dataplane_node *node);
-/* The input of iptables-restore that removes everything that is in have; nothing when nothing is. */
-void portals_remove(const struct layout *have, struct text *ret);

@@ -2,8 +2,8 @@
 #include "dataplane/userspace/userspace.h"
 
 #include "base/cleanup.h"
+#include "dataplane/rules/writer.h"
 #include "dataplane/userspace/services.h"
-#include "dataplane/userspace/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,16 +14,9 @@ struct userspace {
     struct dataplane_owner owner;
     struct relay relay;
     struct services services;
-    struct writer writer;
-    bool is_known; /* iptables holds what services have */
-    struct dataplane_result result;
+    struct writer *writer;
+    bool is_known; /* the sockets are those of the services */
 };
-
-static int probe(struct err *err)
-{
-    struct writer writer;
-    return writer_init(&writer, NULL, err);
-}
 
 /* A connection costs two descriptors, four while bytes are under way: as many as the administrator allows. */
 static void raise_descriptors(void)
@@ -35,30 +28,24 @@ static void raise_descriptors(void)
     }
 }
 
-static void on_written(void *context, int code, const struct err *err)
+static void on_written(void *context, int code, const struct dataplane_result *result, const struct err *err)
 {
     struct userspace *userspace = context;
-    struct dataplane_result result = userspace->result;
-    result.element_adds = userspace->writer.adds;
-    result.transactions = userspace->writer.transactions;
-    userspace->is_known = code == 0;
     if (code == 0)
         services_retire(&userspace->services);
-    userspace->owner.finished(userspace->owner.context, code, &result, err);
+    userspace->owner.finished(userspace->owner.context, code, result, err);
 }
 
 static int open_(struct dataplane **ret, const struct dataplane_owner *owner, struct err *err)
 {
     struct userspace *userspace = xcalloc(1, sizeof(*userspace));
-    int code = writer_init(&userspace->writer, owner->loop, err);
+    int code = writer_open(&userspace->writer, owner->loop, &portals_own_rules, on_written, userspace, err);
     if (code < 0) {
         free(userspace);
         return code;
     }
     userspace->base.ops = &userspace_dataplane;
     userspace->owner = *owner;
-    userspace->writer.done = on_written;
-    userspace->writer.context = userspace;
     raise_descriptors();
     relay_init(&userspace->relay, owner->loop);
     userspace->services.relay = &userspace->relay;
@@ -71,23 +58,26 @@ static void close_(struct dataplane *dataplane)
 {
     struct userspace *userspace = (struct userspace *)dataplane;
     struct err err;
-    writer_done(&userspace->writer);
-    (void)writer_remove(&err); /* the next start replaces what stays */
+    writer_close(userspace->writer);
+    (void)writer_remove(&portals_own_rules, &err); /* the next start replaces what stays */
     services_done(&userspace->services);
     relay_done(&userspace->relay);
     free(userspace);
 }
 
-static int write_rules(struct userspace *userspace, const struct dataplane_node *node, struct err *err)
+static int write_rules(struct userspace *userspace, const struct dataplane_node *node,
+                       struct dataplane_result *ret, struct err *err)
 {
     struct layout want[FAMILY_COUNT];
-    userspace->is_known = false;
     for (int family = 0; family < FAMILY_COUNT; family++) {
         portals_layout_begin(&want[family]);
         services_layout(&userspace->services, (enum family)family, &want[family]);
         portals_layout_end(&want[family], (enum family)family, node);
     }
-    return writer_begin(&userspace->writer, want, err);
+    int code = writer_compare(userspace->writer, want, ret, err);
+    if (code == 0)
+        services_retire(&userspace->services);
+    return code;
 }
 
 static int load(struct dataplane *dataplane, const struct dataplane_node *node,
@@ -95,10 +85,9 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
                 struct err *err)
 {
     struct userspace *userspace = (struct userspace *)dataplane;
-    (void)ret;
-    userspace->result = (struct dataplane_result){.was_full = true};
     int code = services_load(&userspace->services, node, entries, count, err);
-    return code < 0 ? code : write_rules(userspace, node, err);
+    userspace->is_known = code == 0;
+    return code < 0 ? code : write_rules(userspace, node, ret, err);
 }
 
 static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
@@ -107,9 +96,8 @@ static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
 {
     struct userspace *userspace = (struct userspace *)dataplane;
     bool has_new_rules = false;
-    if (!userspace->is_known)
+    if (!userspace->is_known || !writer_is_known(userspace->writer))
         return err_set(err, ESTALE, "what iptables holds is not known");
-    userspace->result = (struct dataplane_result){0};
     for (size_t i = 0; i < count; i++) {
         const struct entry *next = changes[i].next;
         int code = 0;
@@ -123,8 +111,8 @@ static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
         }
     }
     if (has_new_rules)
-        return write_rules(userspace, node, err);
-    *ret = userspace->result; /* endpoints alone: the sockets know already */
+        return write_rules(userspace, node, ret, err);
+    *ret = (struct dataplane_result){0}; /* endpoints alone: the sockets know already */
     return 0;
 }
 
@@ -136,8 +124,17 @@ static int collect_delay_ms(const struct dataplane *dataplane)
 
 static int watch_fd(const struct dataplane *dataplane)
 {
-    (void)dataplane;
-    return -1;
+    return writer_watch_fd(((const struct userspace *)dataplane)->writer);
+}
+
+static bool is_disturbed(struct dataplane *dataplane)
+{
+    return writer_is_disturbed(((struct userspace *)dataplane)->writer);
+}
+
+static const struct dataplane_restores *restores(const struct dataplane *dataplane)
+{
+    return writer_restores(((const struct userspace *)dataplane)->writer);
 }
 
 static void count_elements(const struct dataplane *dataplane,
@@ -176,20 +173,22 @@ static int inspect(struct dataplane *dataplane, const struct dataplane_node *nod
 
 static int cleanup(struct err *err)
 {
-    return writer_remove(err);
+    return writer_remove(&portals_own_rules, err);
 }
 
 const struct dataplane_ops userspace_dataplane = {
     .name = "userspace",
     .starts_programs = true,
-    .probe = probe,
+    .probe = writer_probe,
     .open = open_,
     .close = close_,
     .load = load,
     .sync = sync_,
     .collect_delay_ms = collect_delay_ms,
     .watch_fd = watch_fd,
+    .is_disturbed = is_disturbed,
     .count_elements = count_elements,
+    .restores = restores,
     .render = render,
     .inspect = inspect,
     .cleanup = cleanup,

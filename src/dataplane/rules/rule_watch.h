@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
+#include "dataplane/rules/own.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Hears of others' hands in what the iptables dataplane wrote, by whichever backend its programs have. */
+/* Hears of others' hands in a mode's own rules, by whichever backend the host's iptables has. */
 
 struct rule_watch;
 
 /* restore is the path of an iptables-restore: what it leads to names the backend. Where that is neither, as
- * with a script, both are watched. */
-int rule_watch_open(const char *restore, struct rule_watch **ret, struct err *err);
+ * with a script, both are watched. own is borrowed. */
+int rule_watch_open(const char *restore, const struct own_rules *own, struct rule_watch **ret,
+                    struct err *err);
 void rule_watch_close(struct rule_watch *watch); /* NULL is allowed */
 /* Becomes readable when there may be something. */
 int rule_watch_fd(const struct rule_watch *watch);

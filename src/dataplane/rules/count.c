@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dataplane/iptables/count.h"
+#include "dataplane/rules/count.h"
 
 #include <string.h>
 
@@ -10,17 +10,6 @@ void count_layout(const struct layout *layout, uint64_t ret[DATAPLANE_TABLE_COUN
             continue;
         ret[chain->table == TABLE_NAT ? DATAPLANE_TABLE_NAT : DATAPLANE_TABLE_FILTER] += chain->count;
     }
-}
-
-void count_portion(const struct portion *portion, uint64_t ret[DATAPLANE_TABLE_COUNT])
-{
-    for (uint32_t i = 0; i < portion->shared_count; i++) {
-        bool is_nat = strcmp(shared_chain_table(portion->shared[i].chain), "nat") == 0;
-        ret[is_nat ? DATAPLANE_TABLE_NAT : DATAPLANE_TABLE_FILTER]++;
-    }
-    for (uint32_t i = 0; i < portion->chain_count; i++)
-        for (const char *at = portion->chains[i].rules; (at = strchr(at, '\n')); at++)
-            ret[DATAPLANE_TABLE_NAT]++;
 }
 
 void count_input(const char *input, uint64_t ret[DATAPLANE_TABLE_COUNT])

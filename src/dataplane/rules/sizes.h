@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
-#include "dataplane/iptables/layout.h"
+#include "dataplane/rules/own.h"
+#include "net/address.h"
 
 /* The legacy tables tell nobody of their changes. What they are asked once a second, in two calls of
  * getsockopt each, is how many entries they hold and in how many bytes: flushed chains, removed jumps and

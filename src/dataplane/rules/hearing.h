@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
+#include "dataplane/rules/own.h"
 #include "net/address.h"
 
 #include <stdbool.h>
@@ -8,13 +9,12 @@
 #include <sys/types.h>
 
 /* What nf_tables tells of commits in this network namespace (NFNLGRP_NFTABLES), as far as it concerns the
- * chains and jumps that iptables-nft makes for us. Every message carries the port of the socket that asked
- * for the commit, and libmnl's sockets bear the number of their process: so our own programs are known, in
- * whatever pid namespace others live. */
-
-#define HEARING_BASES_MAX 8
+ * chains and jumps that iptables-nft makes for a mode of ours. Every message carries the port of the socket
+ * that asked for the commit, and libmnl's sockets bear the number of their process: so our own programs are
+ * known, in whatever pid namespace others live. */
 
 struct hearing {
+    const struct own_rules *rules;
     int fd;     /* joined to the group */
     int ask_fd; /* requests */
     pid_t own;  /* a program of ours that runs; 0: none */
@@ -22,10 +22,11 @@ struct hearing {
     struct {
         uint32_t jumps; /* rules that lead to chains of ours, when hearing_count_jumps was called */
         bool is_suspect;
-    } bases[FAMILY_COUNT][HEARING_BASES_MAX]; /* as layout_base */
+    } bases[FAMILY_COUNT][OWN_BASES_MAX]; /* as own_base */
 };
 
-int hearing_open(struct hearing *hearing, struct err *err);
+/* rules is borrowed. */
+int hearing_open(struct hearing *hearing, const struct own_rules *rules, struct err *err);
 void hearing_close(struct hearing *hearing);
 /* From now on pid's commits are not told; 0: everybody's are again. What was told before that is read here.
  */

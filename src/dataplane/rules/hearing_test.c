@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dataplane/iptables/hearing.h"
+#include "dataplane/rules/hearing.h"
 
 #include "base/cleanup.h"
-#include "dataplane/iptables/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +21,20 @@
 
 #define OTHERS 4711
 #define OURS 4712
+
+static bool has_chain(enum layout_table table, const char *chain)
+{
+    if (table == TABLE_FILTER)
+        return strcmp(chain, "KUBE-FORWARD") == 0 || strcmp(chain, "KUBE-FIREWALL") == 0 ||
+               strcmp(chain, "FAIRLEAD-CLUSTER-IPS") == 0;
+    return table == TABLE_NAT && strncmp(chain, "KUBE-S", 6) == 0;
+}
+
+static const struct own_jump jumps[] = {{TABLE_FILTER, "FORWARD", "-j KUBE-FORWARD"},
+                                        {TABLE_FILTER, "INPUT", "-j KUBE-FIREWALL"},
+                                        {TABLE_FILTER, "INPUT", "-j FAIRLEAD-CLUSTER-IPS"},
+                                        {TABLE_NAT, "OUTPUT", "-j KUBE-SERVICES"}};
+static const struct own_rules rules = {jumps, ARRAY_LEN(jumps), has_chain};
 
 /* A message as the kernel sends it; jump: of a new rule, the chain that it leads to. */
 static size_t message(char *buffer, uint16_t type, uint8_t family, const char *table, const char *chain,
@@ -52,7 +65,7 @@ static enum outcome outcome_of(const struct hearing *hearing)
 {
     enum outcome outcome = NOTHING;
     for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int base = 0; base < HEARING_BASES_MAX; base++)
+        for (int base = 0; base < OWN_BASES_MAX; base++)
             if (hearing->bases[family][base].is_suspect)
                 outcome = SUSPECT;
     return hearing->is_disturbed ? DISTURBED : outcome;
@@ -88,7 +101,7 @@ static void hears_what_concerns_us(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _Alignas(struct nlmsghdr) char buffer[1024];
-        struct hearing hearing = {.fd = -1, .ask_fd = -1, .own = OURS};
+        struct hearing hearing = {.rules = &rules, .fd = -1, .ask_fd = -1, .own = OURS};
         hearing_take(&hearing, buffer,
                      message(buffer, cases[i].type, cases[i].family, cases[i].table, cases[i].chain,
                              cases[i].jump, cases[i].port));
@@ -104,7 +117,7 @@ static void survives_what_is_cut(void **state)
     _Alignas(struct nlmsghdr) char whole[1024];
     size_t len = message(whole, NFT_MSG_NEWRULE, AF_INET, "filter", "INPUT", "KUBE-FIREWALL", OTHERS);
     for (size_t cut = 0; cut < len; cut++) {
-        struct hearing hearing = {.fd = -1, .ask_fd = -1};
+        struct hearing hearing = {.rules = &rules, .fd = -1, .ask_fd = -1};
         char *part = malloc(cut + 1); /* a block of its own, so that a sanitizer sees its end */
         memcpy(part, whole, cut);
         hearing_take(&hearing, part, cut);

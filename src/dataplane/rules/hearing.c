@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dataplane/iptables/hearing.h"
+#include "dataplane/rules/hearing.h"
 
 #include "base/cleanup.h"
-#include "dataplane/iptables/layout.h"
 #include "sys/netlink.h"
 
 #include <arpa/inet.h>
@@ -32,11 +31,11 @@ static int open_socket(int *ret, struct err *err)
     return 0;
 }
 
-int hearing_open(struct hearing *hearing, struct err *err)
+int hearing_open(struct hearing *hearing, const struct own_rules *rules, struct err *err)
 {
     const int group = NFNLGRP_NFTABLES;
     const struct timeval patience = {.tv_sec = ANSWER_PATIENCE_S};
-    *hearing = (struct hearing){.fd = -1, .ask_fd = -1};
+    *hearing = (struct hearing){.fd = -1, .ask_fd = -1, .rules = rules};
     int code = open_socket(&hearing->fd, err);
     if (code == 0)
         code = open_socket(&hearing->ask_fd, err);
@@ -91,10 +90,16 @@ static bool find_subject(const struct nlmsghdr *message, struct subject *ret)
         else if (type == (is_of_chain ? NFTA_CHAIN_NAME : NFTA_RULE_CHAIN))
             ret->chain = text_of(attribute);
     }
-    return ret->table && layout_has_table(ret->table);
+    return ret->table && layout_table_of(ret->table) >= 0;
 }
 
-static bool leads_to_us(const struct nlmsghdr *message, const char *table)
+/* table is one that we write to. */
+static bool has_chain(const struct own_rules *rules, const char *table, const char *chain)
+{
+    return rules->has_chain((enum layout_table)layout_table_of(table), chain);
+}
+
+static bool leads_to_us(const struct own_rules *rules, const struct nlmsghdr *message, const char *table)
 {
     struct nftnl_rule *rule = nftnl_rule_alloc();
     bool does = false;
@@ -104,7 +109,7 @@ static bool leads_to_us(const struct nlmsghdr *message, const char *table)
     for (struct nftnl_expr *expr; iterator && (expr = nftnl_expr_iter_next(iterator));) {
         const char *name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
         if (name && strcmp(name, "immediate") == 0 && nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN))
-            does |= layout_has_chain(table, nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN));
+            does |= has_chain(rules, table, nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN));
     }
     if (iterator)
         nftnl_expr_iter_destroy(iterator);
@@ -118,13 +123,13 @@ static bool leads_to_us(const struct nlmsghdr *message, const char *table)
 static void take_rule(struct hearing *hearing, const struct nlmsghdr *message, const struct subject *subject)
 {
     bool is_gone = (message->nlmsg_type & 0xff) == NFT_MSG_DELRULE;
-    int base = subject->chain ? layout_base(subject->table, subject->chain) : -1;
+    int base = subject->chain ? own_base(hearing->rules, subject->table, subject->chain) : -1;
     if (base >= 0 && is_gone)
         hearing->bases[subject->family][base].is_suspect = true;
     else if (base >= 0)
-        hearing->is_disturbed |= leads_to_us(message, subject->table);
+        hearing->is_disturbed |= leads_to_us(hearing->rules, message, subject->table);
     else
-        hearing->is_disturbed |= subject->chain && layout_has_chain(subject->table, subject->chain);
+        hearing->is_disturbed |= subject->chain && has_chain(hearing->rules, subject->table, subject->chain);
 }
 
 static void take_message(struct hearing *hearing, const struct nlmsghdr *message)
@@ -139,8 +144,8 @@ static void take_message(struct hearing *hearing, const struct nlmsghdr *message
         break;
     case NFT_MSG_DELCHAIN:
         if (find_subject(message, &subject) && subject.chain)
-            hearing->is_disturbed |= layout_has_chain(subject.table, subject.chain) ||
-                                     layout_base(subject.table, subject.chain) >= 0;
+            hearing->is_disturbed |= has_chain(hearing->rules, subject.table, subject.chain) ||
+                                     own_base(hearing->rules, subject.table, subject.chain) >= 0;
         break;
     case NFT_MSG_NEWRULE:
     case NFT_MSG_DELRULE:
@@ -211,7 +216,7 @@ void hearing_forget(struct hearing *hearing)
     drain(hearing);
     hearing->is_disturbed = false;
     for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int base = 0; base < HEARING_BASES_MAX; base++)
+        for (int base = 0; base < OWN_BASES_MAX; base++)
             hearing->bases[family][base].is_suspect = false;
 }
 
@@ -228,7 +233,8 @@ static int send_question(int fd, enum family family, const char *table, const ch
 }
 
 /* -EAGAIN: there is more to come. */
-static int count_in(const char *bytes, size_t len, uint32_t sequence, const char *table, uint32_t *ret)
+static int count_in(const struct own_rules *rules, const char *bytes, size_t len, uint32_t sequence,
+                    const char *table, uint32_t *ret)
 {
     int left = (int)len;
     for (const struct nlmsghdr *answer = (const void *)bytes; netlink_is_whole(answer, left);
@@ -241,7 +247,7 @@ static int count_in(const char *bytes, size_t len, uint32_t sequence, const char
             return 0;
         if (answer->nlmsg_type == NLMSG_ERROR)
             return -EIO;
-        *ret += leads_to_us(answer, table);
+        *ret += leads_to_us(rules, answer, table);
     }
     return -EAGAIN;
 }
@@ -251,7 +257,7 @@ static int count_jumps(struct hearing *hearing, enum family family, int base, ui
     static char buffer[READ_BUFFER];
     static uint32_t sequence;
     const char *table, *chain;
-    layout_base_name(base, &table, &chain);
+    own_base_name(hearing->rules, base, &table, &chain);
     *ret = 0;
     int code = send_question(hearing->ask_fd, family, table, chain, ++sequence);
     if (code < 0)
@@ -262,7 +268,7 @@ static int count_jumps(struct hearing *hearing, enum family family, int base, ui
             continue;
         if (got < 0)
             return -EIO; /* EAGAIN is its patience's end here */
-        code = count_in(buffer, (size_t)got, sequence, table, ret);
+        code = count_in(hearing->rules, buffer, (size_t)got, sequence, table, ret);
     }
     return code;
 }
@@ -270,7 +276,7 @@ static int count_jumps(struct hearing *hearing, enum family family, int base, ui
 void hearing_count_jumps(struct hearing *hearing)
 {
     for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int base = 0; base < layout_base_count(); base++)
+        for (int base = 0; base < own_base_count(hearing->rules); base++)
             if (count_jumps(hearing, (enum family)family, base, &hearing->bases[family][base].jumps) < 0)
                 hearing->bases[family][base].is_suspect = true;
 }
@@ -287,7 +293,7 @@ bool hearing_is_disturbed(struct hearing *hearing)
     drain(hearing);
     bool is_disturbed = hearing->is_disturbed;
     for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int base = 0; base < layout_base_count(); base++)
+        for (int base = 0; base < own_base_count(hearing->rules); base++)
             if (hearing->bases[family][base].is_suspect)
                 is_disturbed |= has_lost_jumps(hearing, (enum family)family, base);
     hearing->is_disturbed = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dataplane/iptables/rule_watch.h"
+#include "dataplane/rules/rule_watch.h"
 
 #include "base/arena.h"
-#include "dataplane/iptables/hearing.h"
-#include "dataplane/iptables/sizes.h"
+#include "dataplane/rules/hearing.h"
+#include "dataplane/rules/sizes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -38,7 +38,8 @@ static int add(struct rule_watch *watch, int fd, struct err *err)
     return 0;
 }
 
-static int open_all(struct rule_watch *watch, const char *restore, struct err *err)
+static int open_all(struct rule_watch *watch, const char *restore, const struct own_rules *own,
+                    struct err *err)
 {
     bool wants_events, wants_sizes;
     choose(restore, &wants_events, &wants_sizes);
@@ -47,7 +48,7 @@ static int open_all(struct rule_watch *watch, const char *restore, struct err *e
         return err_set(err, errno, "cannot watch the rules: %s", strerror(errno));
     int code = 0;
     if (wants_events) {
-        code = hearing_open(&watch->hearing, err);
+        code = hearing_open(&watch->hearing, own, err);
         watch->has_hearing = code == 0;
         if (code == 0)
             code = add(watch, watch->hearing.fd, err);
@@ -61,10 +62,11 @@ static int open_all(struct rule_watch *watch, const char *restore, struct err *e
     return code;
 }
 
-int rule_watch_open(const char *restore, struct rule_watch **ret, struct err *err)
+int rule_watch_open(const char *restore, const struct own_rules *own, struct rule_watch **ret,
+                    struct err *err)
 {
     struct rule_watch *watch = xcalloc(1, sizeof(*watch));
-    int code = open_all(watch, restore, err);
+    int code = open_all(watch, restore, own, err);
     if (code < 0) {
         rule_watch_close(watch);
         return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dataplane/iptables/sizes.h"
+#include "dataplane/rules/sizes.h"
 
 #include <errno.h>
 #include <netinet/in.h>
