@@ -16,6 +16,9 @@ WALL = 0x40000000
 NUMBERS = {"getpid": 39, "execve": 59, "ptrace": 101, "mount": 165, "init_module": 175, "kexec_load": 246,
            "unshare": 272, "setns": 308, "bpf": 321}  # arch/x86/entry/syscalls/syscall_64.tbl
 SYSCALL = b"\x0f\x05"
+# What a call holds that a signal has come into the middle of, before the kernel decides whether it is made again: EINTR, and
+# ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK of include/linux/errno.h. Any other is a result.
+INTERRUPTED = {-errno.EINTR, -512, -513, -514, -516}
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -57,8 +60,10 @@ def _held(pid):
 
 
 def _is_waiting(pid, registers):
+    """In a call, which is not over. One that is over has done something, and who made it has to hear what."""
     word = _ptrace(PEEKTEXT, pid, registers.rip - 2) & 0xFFFF
-    return word.to_bytes(2, "little") == SYSCALL
+    return (word.to_bytes(2, "little") == SYSCALL and ctypes.c_longlong(registers.orig_rax).value >= 0
+            and ctypes.c_longlong(registers.rax).value in INTERRUPTED)
 
 
 def call(pid, name, *arguments):
@@ -79,9 +84,7 @@ def call(pid, name, *arguments):
                 _ptrace(SINGLESTEP, pid)
                 assert _wait(pid) == signal.SIGTRAP
                 _ptrace(GETREGS, pid, data=ctypes.byref(registers))
-                # The call that it was in ends as if a signal had come.
-                saved.rax, saved.orig_rax = ctypes.c_ulonglong(-errno.EINTR).value, ctypes.c_ulonglong(-1).value
-                _ptrace(SETREGS, pid, data=ctypes.byref(saved))
+                _ptrace(SETREGS, pid, data=ctypes.byref(saved))  # the call that it was in goes on, or says EINTR
                 result = ctypes.c_longlong(registers.rax).value
                 return errno.errorcode[-result] if result < 0 else result
         time.sleep(0.02)
