@@ -9,6 +9,7 @@ import subprocess
 
 import lab as labs
 import netns
+import patience
 from proxy import wait_until
 
 PORT = 6443
@@ -56,7 +57,7 @@ class Server:
         if self.child:
             self.child.terminate()
             try:
-                code = self.child.wait(10)
+                code = self.child.wait(patience.seconds(10))
             except subprocess.TimeoutExpired:
                 code = "nothing for 10 s, so SIGKILL"
                 self.kill()

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import tempfile
 
+import patience
+
 
 @functools.total_ordering
 class Version:
@@ -74,7 +76,7 @@ class Kubectl:
 
     def shell(self, line, stdin="", timeout=60):
         """The CompletedProcess of a line of sh, run in the working folder."""
-        return subprocess.run(self.argv(line), input=stdin, text=True, capture_output=True, timeout=timeout,
+        return subprocess.run(self.argv(line), input=stdin, text=True, capture_output=True, timeout=patience.seconds(timeout),
                               cwd=self.work, env=self.environment)
 
     def start(self, line, output, errors):

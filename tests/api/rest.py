@@ -10,9 +10,10 @@ import ssl
 import tempfile
 import urllib.parse
 
+import patience
 import yaml
 
-TIMEOUT_S = 15
+TIMEOUT_S = patience.seconds(15)
 
 
 def _from_files(texts, use):

@@ -26,6 +26,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
+import patience
 import yaml
 
 from kubectl import Version
@@ -157,7 +158,7 @@ class Player:
             self.run(step)
 
     def run(self, step):
-        end = time.monotonic() + (PATIENCE_S if step.get("until") else 0)
+        end = time.monotonic() + (patience.seconds(PATIENCE_S) if step.get("until") else 0)
         while True:
             done = self.kubectl.shell(step["run"], step.get("stdin", ""))
             try:
@@ -169,7 +170,7 @@ class Player:
 
     def watch(self, step, child, output, errors):
         """Waits until all that was printed is what is expected; nothing may come besides."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience.seconds(PATIENCE_S)
         expected = text_for(step.get("out"), self.kubectl.version)
         if self.observe:
             time.sleep(1)

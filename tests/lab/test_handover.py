@@ -9,6 +9,7 @@ import sys
 import time
 
 import manifests
+import patience
 import proxy as proxies
 import pytest
 from load import Load
@@ -23,7 +24,7 @@ signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
 count, failures = 0, []
 while not ended:
     with socket.socket() as sock:
-        sock.settimeout(2)
+        sock.settimeout(%g)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             sock.connect(("%s", 80))
@@ -31,7 +32,7 @@ while not ended:
             failures.append(repr(error))
         count += 1
 print(count, len(failures), *failures[:3])
-""" % CLUSTER_IP
+""" % (patience.seconds(2), CLUSTER_IP)
 
 
 def other_proxy(lab):
@@ -52,7 +53,7 @@ def hammered(lab, clients):
     finally:
         for child in running:
             child.send_signal(signal.SIGTERM)
-        answers += [child.communicate(timeout=20)[0] for child in running]
+        answers += [child.communicate(timeout=patience.seconds(20))[0] for child in running]
 
 
 @pytest.mark.skipif(proxies.mode() != "nftables", reason="iptables' own chains are there before and after: who comes first stays")

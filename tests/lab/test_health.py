@@ -150,7 +150,7 @@ def test_health_check_port_in_use(cluster, checked, lab):
         squatter.bind((lab.topology.nodes["n1"].address(4), HEALTH_PORT))
         squatter.listen()
         checked("a1")
-        assert cluster.proxies["n1"].is_ready()
+        cluster.proxies["n1"].wait_ready()
     checked("a1 b1")  # tried again at each sync
 
     def listens():

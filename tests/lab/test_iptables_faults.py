@@ -12,6 +12,7 @@ import time
 import lab as labs
 import manifests
 import modes
+import patience
 import pytest
 from load import Load
 from proxy import READY_S, Proxy, wait_until
@@ -172,7 +173,7 @@ def settled(node):
         node.programs.heal(name)
     node.other("a1 a2")
     node.becomes("served")
-    time.sleep(1.1)  # the limit on repairs, and one look at the legacy tables
+    time.sleep(patience.seconds(1.1))  # the limit on repairs, and one look at the legacy tables
     before = node.rules()
     yield node
     for name in PROGRAMS:
@@ -245,8 +246,10 @@ def test_restored(settled, prober, tell, hand):
 def test_restored_to_nothing_more(settled):
     """A repair is not taken for a disturbance: after the last one it is quiet, and others' rules have stayed."""
     settled.ipt("-A", "INPUT", "-s", "192.0.2.7", "-j", "DROP")
+    before = settled.rules()
     delete_jump(settled)
-    time.sleep(2.5)
+    wait_until(lambda: settled.rules() == before, PATIENCE_S, lambda: difference(settled, before))
+    settled.proxy.wait_ready()
     since, turns = len(settled.proxy.log()), settled.proxy.status()[1]
     time.sleep(2.5)
     assert settled.proxy.status()[1] == turns, settled.proxy.log()[since:]
@@ -403,7 +406,7 @@ def test_program_hangs(node):
     for name in PROGRAMS:
         node.programs.heal(name)
     node.proxy.stop()
-    node.start(FAIRLEAD_FAULT="program-timeout:1500")
+    node.start(FAIRLEAD_FAULT=f"program-timeout:{patience.seconds(1500):.0f}")
     node.proxy.wait_ready()
     node.other("a1 a2")
     node.becomes("served")

@@ -7,6 +7,7 @@ import socket
 
 import lab as labs
 import manifests
+import patience
 import pytest
 from probe import get
 from proxy import wait_until
@@ -74,7 +75,7 @@ class Connections:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             sock = self.lab.namespace(client).socket(family, kind)
             self.sockets.append(sock)
-            sock.settimeout(10)
+            sock.settimeout(patience.seconds(10))
             sock.connect((address, port))
             if kind == socket.SOCK_DGRAM:
                 sock.send(b"who?\n")

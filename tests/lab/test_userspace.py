@@ -5,6 +5,7 @@ import contextlib
 import re
 
 import manifests
+import patience
 import proxy
 import pytest
 
@@ -81,7 +82,7 @@ def test_affinity_leaves_a_dead_endpoint(cluster, lab, prober):
 def test_connection_survives_changes(cluster, lab, prober):
     """Of endpoints, and of the service itself."""
     with contextlib.closing(lab.namespace("d1").socket(2, 1)) as sock:
-        sock.settimeout(5)
+        sock.settimeout(patience.seconds(5))
         sock.connect((CLUSTER_IPS[0], 80))
         first = sock.recv(200)
         cluster.write("shown.yaml", objects(lab, "a3"))

@@ -15,6 +15,7 @@ import time
 import between
 import fed
 import manifests
+import patience
 import pytest
 from between import Fault, answer, cut, drip, expire, spoil, spoil_length, spoil_tail, truncate
 from load import Load
@@ -25,8 +26,8 @@ BETWEEN_PORTS = (7445, 7446)
 SERVICES, SLICES = 20, 200
 PULSE_MS = 1000
 ANSWER_S = 10  # http_client.h: for the answer to a pulse
-HANG_S = PULSE_MS / 1000 * 4 / 3 + ANSWER_S + 2  # until a hanging server is given up
-MOVED_S = 10         # until all watches are at another server
+HANG_S = PULSE_MS / 1000 * 4 / 3 + ANSWER_S + patience.seconds(2)  # until a hanging server is given up
+MOVED_S = patience.seconds(10)  # until all watches are at another server
 PATIENCE_S = 30              # the source waits longer after each failure in a row
 EVENTS = 10000
 RESOURCES = ("nodes", "servicecidrs", "services", "endpointslices")
@@ -51,7 +52,7 @@ class Thread:
 
     def __exit__(self, kind, *_):
         self.ending.set()
-        self.thread.join(20)
+        self.thread.join(patience.seconds(20))
         if self.error and not kind:
             raise self.error
 
@@ -122,7 +123,7 @@ class Health(Thread):
 
     def step(self, _number):
         with self.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-            sock.settimeout(10)
+            sock.settimeout(patience.seconds(10))
             sock.connect(("127.0.0.1", 10256))
             connection = http.client.HTTPConnection("127.0.0.1")
             connection.sock = sock
@@ -253,7 +254,7 @@ def test_server_restarts(scene, load, server):
         writer.be_patient(True)
         server.kill()
         time.sleep(1)
-        assert scene.proxy.status()[0], scene.proxy.text_of("status")
+        scene.proxy.wait_ready()
         began = time.monotonic()
         server.start()
         scene.wait_watching(since=began)
@@ -317,7 +318,8 @@ def test_one_diff(lab, scene, new_rest, busy_slices, load):
     with rest.one_connection():
         for number, one in enumerate(busy_slices):
             fed.replace(rest, moved(lab, one, number + 3))
-    assert scene.proxy.turns() == turns and scene.proxy.status()[0], scene.proxy.text_of("status")
+    scene.proxy.wait_ready()
+    assert scene.proxy.turns() == turns
     scene.man.listen()
     fed.wait_equal([scene.proxy], rest, PATIENCE_S)
     scene.wait_done()
@@ -376,7 +378,7 @@ def test_expired_token(scene, load):
         scene.cut()
         wait_until(lambda: scene.man.unauthorized >= len(RESOURCES), PATIENCE_S, "the old token refused")
         writer.wait_more(20)
-        assert scene.proxy.status()[0], scene.proxy.text_of("status")
+        scene.proxy.wait_ready()
         began = time.monotonic()
         scene.write_token("second\n")
         scene.wait_watching(since=began)
@@ -391,7 +393,7 @@ def test_rotated_authority(scene, load, tmp_path):
         asked = len(scene.man.asked)
         writer.wait_more(50)
         assert len(scene.man.asked) == asked, "a server that nobody vouches for was asked"
-        assert scene.proxy.status()[0], scene.proxy.text_of("status")
+        scene.proxy.wait_ready()
         scene.trust(scene.man.authority)
         scene.wait_watching(since=time.monotonic())
 
@@ -408,7 +410,7 @@ def test_hangs(scene, load):
         wait_until(lambda: not any(map(between.is_open, standing)), PATIENCE_S,
                    lambda: f"{len(standing)} hanging connections given up, but for {sum(map(between.is_open, standing))}")
         seconds = time.monotonic() - began
-        assert scene.proxy.status()[0], scene.proxy.text_of("status")
+        scene.proxy.wait_ready()
         scene.man.wake()
     assert PULSE_MS / 1000 <= seconds <= HANG_S, f"given up after {seconds:.1f} s"
 

@@ -115,9 +115,9 @@ class Fleet(Cluster):
         self.lab = lab
         self.proxies = {node: FedProxy(lab, node, kubeconfig_for(node)) for node in lab.topology.nodes}
 
-    def assert_in_sync(self):
+    def wait_in_sync(self):
         for proxy in self.proxies.values():
-            assert proxy.status()[0], f"{proxy.node}: {proxy.text_of('status')}"
+            proxy.wait_ready()
 
 
 def location(thing, with_name=True):

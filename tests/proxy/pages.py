@@ -5,8 +5,10 @@ import http.client
 import json
 import re
 
+import patience
+
 HEALTHZ, METRICS = 10256, 10249
-TIMEOUT_S = 10
+TIMEOUT_S = patience.seconds(10)
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
 

@@ -8,6 +8,7 @@ import subprocess
 import fed
 import inject
 import lab as labs
+import patience
 import pytest
 import yaml
 from proxy import wait_until
@@ -65,7 +66,7 @@ def test_forbidden_calls_are_refused(fleet, api):
             name: "ENOSYS" for name in FORBIDDEN}
         assert inject.call(child.pid, "execve", 1, 0, 0) == "EPERM"
         assert child.poll() is None
-    assert fleet.proxies[NODE].status()[0]
+    fleet.proxies[NODE].wait_ready()  # changes of a test before may be on their way
 
 
 def test_switched_off(lab, fleet, api, rest):
@@ -126,7 +127,7 @@ def test_read_only_file_system(lab, prober, fleet, api):
         assert not re.search(r"^E ", log, re.MULTILINE), log
         assert ask(prober, NODE, "10.96.3.1", 80).pod
         proxy.child.terminate()
-        assert proxy.child.wait(10) == 0, proxy.log()[-2000:]
+        assert proxy.child.wait(patience.seconds(10)) == 0, proxy.log()[-2000:]
 
 
 def test_another_daemon_at_the_socket_is_a_failure(lab, fleet, api, namespaces):
@@ -134,11 +135,12 @@ def test_another_daemon_at_the_socket_is_a_failure(lab, fleet, api, namespaces):
     proxy = fleet.proxies[NODE]
     done = namespaces.new().run(proxy.argv(), check=False)
     assert done.returncode == 1 and "E " in done.stderr and str(proxy.socket) in done.stderr
-    assert proxy.status()[0]
+    proxy.wait_ready()
 
 
 @pytest.mark.parametrize("wrong", ["", "no", "0"])
 def test_flag(wrong):
-    done = subprocess.run([labs.binary(), "proxy", f"--confine={wrong}"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([labs.binary(), "proxy", f"--confine={wrong}"], capture_output=True, text=True,
+                          timeout=patience.seconds(10))
     assert (done.returncode, done.stderr) == (
         2, f'fairlead proxy: --confine: "{wrong}" is neither true nor false\n')

@@ -6,6 +6,7 @@ import fed
 import manifests
 import pytest
 from load import Load
+from proxy import wait_until
 from walk import ask
 
 LATE, GONE = "10.96.6.1", "10.96.6.2"
@@ -48,10 +49,10 @@ def test_server_goes_and_comes(end, prober, api, fleet, targets, before_and_afte
     with Load(prober, targets, established=1) as counts:
         getattr(api, end)()
         time.sleep(1)
-        fleet.assert_in_sync()
+        fleet.wait_in_sync()
         with api.unreachable() as behind:
             before_and_after(behind)
-        fleet.assert_in_sync()
+        fleet.wait_in_sync()
         assert turns == {name: proxy.turns() for name, proxy in fleet.proxies.items()}, "a turn without any news"
         assert ask(prober, "d1", GONE).pod == "b1" and ask(prober, "d1", LATE).kind != "served"
         api.start()
@@ -69,6 +70,7 @@ def test_proxy_restarts_without_server(prober, api, fleet, targets, before_and_a
         with api.unreachable() as behind:
             before_and_after(behind)
         proxy.start()
+        wait_until(lambda: "state: not programmed yet" in proxy.text_of("status"), fed.CAUGHT_UP_S, proxy.log)
         time.sleep(1)
         assert proxy.child.poll() is None, proxy.log()[-2000:]
         assert "state: not programmed yet" in proxy.text_of("status")

@@ -7,6 +7,7 @@ import socket
 
 import embedded
 import fed
+import patience
 import pytest
 import yaml
 from proxy import wait_until
@@ -65,7 +66,7 @@ def test_as_mounted(lab, prober, api, rest, fleet, name):
         family, address = (socket.AF_INET6, "::1") if name == "kubeadm-1.36" else (socket.AF_INET, "127.0.0.1")
         for port in (10249, 10256):
             with lab.namespace(NODE).socket(family, socket.SOCK_STREAM) as client:
-                client.settimeout(5)
+                client.settimeout(patience.seconds(5))
                 client.connect((address, port))
         for line in (MAPS / name / "said.txt").read_text().splitlines():
             wait_until(lambda words=line[2:]: words in proxy.log(), 5, lambda words=line: f"{words!r} in the log:\n{proxy.log()}")

@@ -9,6 +9,7 @@ import signal
 import fed
 import lab as labs
 import netns
+import patience
 import pytest
 import topology
 from proxy import wait_until
@@ -284,7 +285,7 @@ def test_without_programs(left, proxy):
     proxy.start({"PATH": "/nowhere"})
     wait_log(proxy, "not all that kube-proxy left could be removed")
     assert "there is no program xtables-nft-multi here" in proxy.log()
-    assert proxy.status()[0]
+    proxy.wait_ready()
     assert left.tables() == OURS | {"ip mine"} and left.lines("nft") == before
     proxy.stop()
     done = clean_up(left, "/nowhere")
@@ -347,7 +348,7 @@ def test_hanging_program(tmp_path, left, proxy, prober, lab):
         proxy.wait_ready()
         child = proxy.child
         child.terminate()
-        assert child.wait(5) == 0
+        assert child.wait(patience.seconds(5)) == 0
         assert not pathlib.Path(f"/proc/{pid}").exists()
     finally:
         if pathlib.Path(f"/proc/{pid}").exists():

@@ -79,7 +79,7 @@ def test_stall_in_handshake(lab, prober, api, fleet, targets, many, man):
         man.cut_all()
         fed.replace(api.rest(), moved(many[:1], lab, "c1")[0])
         wait_until(lambda: man.given_up, 2 * CONNECT_S + 3, lambda: f"one of {man.stalls} stalled connections given up")
-        assert proxy.status()[0], proxy.text_of("status")
+        proxy.wait_ready()
         man.stalls_new = False
         fed.wait_equal([proxy], api.rest(), PATIENCE_S)
     assert_untouched(counts)

@@ -9,6 +9,7 @@ import time
 import fed
 import manifests
 import pages
+import patience
 import pytest
 from objects import path
 from proxy import wait_until
@@ -151,7 +152,7 @@ def test_traffic(lab, rest, fleet):
         wait_until(lambda: proxy.programmed().get(("default/crossing", "10.96.4.22", 80)), fed.CAUGHT_UP_S, "programmed")
         for _ in range(5):
             sock = stack.enter_context(lab.namespace("d1").socket(socket.AF_INET, socket.SOCK_STREAM))
-            sock.settimeout(5)
+            sock.settimeout(patience.seconds(5))
             sock.connect(("10.96.4.22", 80))
             assert sock.recv(256).startswith(b"c3 ")
         found = wait_until(lambda: (page := services())["fairlead_service_connections"].value(service="crossing") and page,
@@ -237,7 +238,7 @@ def test_kernel_that_refuses_from_the_start(lab, rest, fleet):
             pending = found[f"kubeproxy_sync_proxy_rules_{name}_changes_pending"].value()
             assert 0 < pending == found[f"kubeproxy_sync_proxy_rules_{name}_changes_total"].value()
         owner.stdin.close()
-        owner.wait(5)
+        owner.wait(patience.seconds(5))
         wait_until(lambda: both(200), 40, lambda: f"200 when the table is free; {proxy.log()[-2000:]}")
         found = pages.metrics(node)
         assert found["kubeproxy_sync_proxy_rules_service_changes_pending"].value() == 0

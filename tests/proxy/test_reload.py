@@ -10,6 +10,7 @@ import time
 
 import fed
 import manifests
+import patience
 import pytest
 import yaml
 from load import Load
@@ -123,7 +124,7 @@ def test_change_while_all_is_opened_anew(configured):
     words = "changed: clientConnection; everything is opened anew for it"
     for count in range(1, 10, 2):
         put(50 + count)
-        end = time.monotonic() + fed.CAUGHT_UP_S
+        end = time.monotonic() + patience.seconds(fed.CAUGHT_UP_S)
         while configured.log().count(words) < count and time.monotonic() < end:
             pass
         put(51 + count)

@@ -8,6 +8,7 @@ import time
 
 import fed
 import lab as labs
+import patience
 import pytest
 from test_reload import NODE, ConfiguredProxy
 
@@ -19,7 +20,7 @@ class Manager:
         self.address = address
         self.socket = namespace.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(address.replace("@", "\0"))
-        self.socket.settimeout(fed.CAUGHT_UP_S)
+        self.socket.settimeout(patience.seconds(fed.CAUGHT_UP_S))
 
     def next(self):
         """The next message as (NAME, value) pairs in their order."""
@@ -98,7 +99,7 @@ def test_manager_is_told(managed):
 
     proxy.child.terminate()
     assert manager.next()[0] == ("STOPPING", "1")
-    assert proxy.child.wait(10) == 0
+    assert proxy.child.wait(patience.seconds(10)) == 0
 
 
 def sysctl(namespace, name):
