@@ -9,6 +9,7 @@ int check_main(int argc, char *const *argv);
 int status_main(int argc, char *const *argv);
 int explain_main(int argc, char *const *argv);
 int dump_main(int argc, char *const *argv);
+int probe_main(int argc, char *const *argv);
 int cleanup_main(int argc, char *const *argv);
 int kubeconfig_main(int argc, char *const *argv);
 int version_main(int argc, char *const *argv);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -266,7 +267,10 @@ static void say_mode(const struct daemon *daemon, const struct err *passed)
     if (is_missing)
         log_warning("mode \"%s\" is not in this version: %s serves instead", config->settings->mode,
                     daemon->mode->name);
-    if (*passed->text)
+    if (strcmp(daemon->options.proxy_mode, MODE_AUTO) == 0)
+        log_info("mode " MODE_AUTO ": %s serves%s%s", daemon->mode->name,
+                 *passed->text ? ", because " : ", the first choice", passed->text);
+    else if (*passed->text)
         log_warning("%s; %s serves instead", passed->text, daemon->mode->name);
 }
 

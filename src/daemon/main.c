@@ -22,6 +22,7 @@ static const struct command {
     {"status", status_main, "how the daemon of this node is"},
     {"explain", explain_main, "why a packet to ADDRESS:PORT goes where it goes"},
     {"dump", dump_main, "what the daemon has in store, decided, and put into the kernel"},
+    {"probe", probe_main, "which modes this node can do, and why not the others"},
     {"cleanup", cleanup_main, "remove everything that fairlead ever put into this node's kernel"},
     {"kubeconfig", kubeconfig_main, "let a node's proxy read from the embedded API server"},
     {"version", version_main, "say the version"},

@@ -6,13 +6,12 @@
 #include "dataplane/userspace/userspace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
-
-#define CHOICES_MAX 2
 
 static const struct {
     const char *mode;
-    const struct dataplane_ops *choices[CHOICES_MAX]; /* the best first */
+    const struct dataplane_ops *choices[MODE_CHOICES_MAX]; /* the best first */
 } modes[] = {
     {"nftables", {&nftables_dataplane}},
     {"iptables", {&iptables_dataplane}},
@@ -31,7 +30,12 @@ bool modes_has(const char *mode)
 
 const char *modes_list(void)
 {
-    return "nftables, iptables, userspace, " MODE_AUTO;
+    static char list[128];
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(modes) && len < sizeof(list); i++)
+        if (modes_has(modes[i].mode))
+            len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", modes[i].mode);
+    return list;
 }
 
 enum proxy_mode modes_number(const struct dataplane_ops *mode)
@@ -48,19 +52,21 @@ const char *modes_of_config(const struct proxy_config *config, bool *ret_is_miss
 }
 
 /* The reasons in one sentence; passed has that of the first choice alone. */
-static int try_each(const struct dataplane_ops *const choices[CHOICES_MAX], const struct dataplane_ops **ret,
-                    struct err *passed, struct err *err)
+static int try_each(const struct dataplane_ops *const choices[MODE_CHOICES_MAX],
+                    const struct dataplane_ops **ret, struct err *passed, struct err *err)
 {
-    struct err reason;
+    struct err reason, before;
     int code = 0;
-    for (size_t i = 0; i < CHOICES_MAX && choices[i]; i++) {
+    for (size_t i = 0; i < MODE_CHOICES_MAX && choices[i]; i++) {
         code = choices[i]->probe(&reason);
         if (code == 0) {
             *ret = choices[i];
             return 0;
         }
-        code = i == 0 ? err_set(err, -code, "%s", reason.text) : err_prefix(err, code, "%s", reason.text);
-        *passed = reason;
+        before = *err;
+        err_set(err, -code, "%s%s%s", i ? before.text : "", i ? "; " : "", reason.text);
+        if (i == 0)
+            *passed = reason;
     }
     return code;
 }
@@ -72,4 +78,17 @@ int modes_choose(const char *mode, const struct dataplane_ops **ret, struct err 
         if (strcmp(modes[i].mode, mode) == 0)
             return try_each(modes[i].choices, ret, passed, err);
     return err_set(err, EINVAL, "mode \"%s\" is none of %s", mode, modes_list());
+}
+
+void modes_probe(mode_visit_fn *visit, void *context)
+{
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        struct mode_finding finding = {.mode = modes[i].mode};
+        struct err err;
+        if (try_each(modes[i].choices, &finding.serves, &finding.reason, &err) < 0)
+            finding.reason = err;
+        for (size_t c = 0; c < MODE_CHOICES_MAX && modes[i].choices[c]; c++)
+            finding.choices[finding.choice_count++] = modes[i].choices[c]->name;
+        visit(context, &finding);
+    }
 }

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,12 +59,42 @@ static void without_programs(void **state)
     assert_string_equal(passed.text, "");
 }
 
+struct findings {
+    char text[1024];
+};
+
+static void note(void *context, const struct mode_finding *finding)
+{
+    struct findings *findings = context;
+    size_t len = strlen(findings->text);
+    snprintf(findings->text + len, sizeof(findings->text) - len, "%s=%s%s ", finding->mode,
+             finding->serves ? finding->serves->name : "", *finding->reason.text ? "!" : "");
+}
+
+/* Every name of the list has its line, and what is wrong with one is not said of another. */
+static void probing(void **state)
+{
+    struct findings findings = {""};
+    struct err err;
+    setenv("PATH", "/nonexistent", 1);
+    if (nftables_dataplane.probe(&err) < 0)
+        skip(); /* without the right to ask the kernel */
+    modes_probe(note, &findings);
+    assert_non_null(strstr(findings.text, "nftables=nftables "));
+    assert_non_null(strstr(findings.text, "iptables=! "));
+    assert_non_null(strstr(findings.text, "userspace=! "));
+    assert_non_null(strstr(findings.text, "auto=nftables "));
+    assert_non_null(strstr(findings.text, MODE_KUBE_PROXY "=nftables! "));
+    assert_string_equal(modes_list(), "nftables, iptables, userspace, auto");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_configuration_asks_for),
         cmocka_unit_test(names),
         cmocka_unit_test(without_programs),
+        cmocka_unit_test(probing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,9 @@ static int probe(struct err *err)
         return err_set(
             err, EPERM,
             "nftables cannot be used: that takes root, or CAP_NET_ADMIN in this network namespace");
+    if (code == -EINVAL || code == -EPROTONOSUPPORT) /* nfnetlink knows no such subsystem, or there is none */
+        return err_set(err, ENOENT,
+                       "nftables is not available: the kernel has no nf_tables (the module of that name)");
     return code < 0 ? err_prefix(err, code, "nftables is not available") : 0;
 }
 

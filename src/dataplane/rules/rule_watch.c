@@ -4,9 +4,9 @@
 #include "base/arena.h"
 #include "dataplane/rules/hearing.h"
 #include "dataplane/rules/sizes.h"
+#include "sys/iptables.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,16 +20,6 @@ struct rule_watch {
     struct sizes sizes;
 };
 
-/* iptables-restore is a link to xtables-nft-multi or xtables-legacy-multi; before 1.8 to xtables-multi, which
- * knew the legacy tables alone. */
-static void choose(const char *restore, bool *ret_events, bool *ret_sizes)
-{
-    char path[PATH_MAX];
-    const char *name = realpath(restore, path) ? strrchr(path, '/') : "";
-    *ret_sizes = !strstr(name, "-nft");
-    *ret_events = !strstr(name, "-legacy") && !strstr(name, "xtables-multi");
-}
-
 static int add(struct rule_watch *watch, int fd, struct err *err)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -41,19 +31,18 @@ static int add(struct rule_watch *watch, int fd, struct err *err)
 static int open_all(struct rule_watch *watch, const char *restore, const struct own_rules *own,
                     struct err *err)
 {
-    bool wants_events, wants_sizes;
-    choose(restore, &wants_events, &wants_sizes);
+    struct iptables_backend backend = iptables_backend_of(restore);
     watch->fd = epoll_create1(EPOLL_CLOEXEC);
     if (watch->fd < 0)
         return err_set(err, errno, "cannot watch the rules: %s", strerror(errno));
     int code = 0;
-    if (wants_events) {
+    if (backend.may_be_nft) {
         code = hearing_open(&watch->hearing, own, err);
         watch->has_hearing = code == 0;
         if (code == 0)
             code = add(watch, watch->hearing.fd, err);
     }
-    if (code == 0 && wants_sizes) {
+    if (code == 0 && backend.may_be_legacy) {
         code = sizes_open(&watch->sizes, err);
         watch->has_sizes = code == 0;
         if (code == 0)

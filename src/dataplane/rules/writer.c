@@ -3,6 +3,7 @@
 
 #include "dataplane/rules/count.h"
 #include "dataplane/rules/rule_watch.h"
+#include "sys/iptables.h"
 #include "sys/program.h"
 
 #include <errno.h>
@@ -50,18 +51,28 @@ static bool find_programs(int family, char ret_paths[STEP_COUNT][PATH_MAX])
            program_find(program_names[family][STEP_RESTORE], ret_paths[STEP_RESTORE]);
 }
 
-int writer_probe(struct err *err)
+static int find_any(char paths[STEP_COUNT][PATH_MAX], struct err *err)
 {
-    char paths[STEP_COUNT][PATH_MAX];
     if (find_programs(FAMILY_IPV4, paths) || find_programs(FAMILY_IPV6, paths))
         return 0;
     return err_set(err, ENOENT, "iptables is not available: there is no iptables-restore in $PATH");
 }
 
+int writer_probe(struct err *err)
+{
+    char paths[STEP_COUNT][PATH_MAX];
+    int code = find_any(paths, err);
+    if (code < 0)
+        return code;
+    code = iptables_check(paths[STEP_RESTORE], err);
+    return code < 0 ? err_prefix(err, code, "iptables is not available") : 0;
+}
+
 int writer_open(struct writer **ret, uv_loop_t *loop, const struct own_rules *own, writer_done_fn *done,
                 void *context, struct err *err)
 {
-    int code = writer_probe(err);
+    char paths[STEP_COUNT][PATH_MAX];
+    int code = find_any(paths, err);
     if (code < 0)
         return code;
     struct writer *writer = xcalloc(1, sizeof(*writer));
@@ -313,8 +324,9 @@ int writer_remove(const struct own_rules *own, struct err *err)
     struct layout nothing[FAMILY_COUNT] = {0};
     struct dataplane_result result;
     struct writer *writer = NULL;
+    char paths[STEP_COUNT][PATH_MAX];
     uv_loop_t loop;
-    if (writer_probe(NULL) < 0)
+    if (find_any(paths, NULL) < 0)
         return 0;
     signal(SIGPIPE, SIG_IGN); /* programs that do not read what they are given */
     int code = uv_loop_init(&loop);

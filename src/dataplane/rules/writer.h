@@ -17,7 +17,8 @@ struct writer;
 typedef void writer_done_fn(void *context, int code, const struct dataplane_result *result,
                             const struct err *err);
 
-/* Whether the programs are there for a family at least; -ENOENT with a sentence. */
+/* Whether the programs are there for a family at least, and could write such rules; -errno with a sentence.
+ */
 int writer_probe(struct err *err);
 /* own is borrowed and outlives the writer. -ENOENT where there are no programs, -errno; writer_close. */
 int writer_open(struct writer **ret, uv_loop_t *loop, const struct own_rules *own, writer_done_fn *done,
