@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the IPVS dataplane stands on is there in the guest, and works: schedulers, kube-ipvs0, the ipsets, a connection.
+"""What the IPVS dataplane stands on is there in the guest, and works: schedulers, kube-ipvs0, the ipsets, a connection. And
+what `fairlead probe` says where it is not: modules can be taken away here.
 
 The names of devices, sets and schedulers are kube-proxy's (pkg/proxy/ipvs of Kubernetes 1.36).
 """
@@ -7,6 +8,7 @@ import os
 import pathlib
 import platform
 import socket
+import subprocess
 import sys
 import threading
 
@@ -14,8 +16,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lab"))
 
-import netns     # noqa: E402
-import patience  # noqa: E402
+import lab as labs  # noqa: E402
+import netns        # noqa: E402
+import patience     # noqa: E402
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh", "fo", "ovf")
 # A set's type, with an element of each family: the types of the sets that kube-proxy makes.
@@ -130,3 +133,42 @@ def ask(space, inet, address):
         except ConnectionRefusedError:
             return "refused"
         return sock.recv(16).decode()
+
+
+def probe(node, *before, path="/usr/sbin:/usr/bin"):
+    """What `fairlead probe` says of each mode."""
+    lines = node.run([*before, "env", f"PATH={path}", labs.binary(), "probe"]).stdout.splitlines()
+    return dict(line.split(maxsplit=1) for line in lines)
+
+
+@pytest.fixture
+def hidden():
+    """A module that is not there."""
+    module, note = "xt_statistic", pathlib.Path("/etc/modprobe.d/hidden.conf")
+    subprocess.run(["modprobe", "-r", module], check=True)
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(f"install {module} /usr/bin/false\n")
+    yield module
+    note.unlink()
+
+
+def test_probe_names_a_module(node, hidden):
+    """It is missing, and then it is there."""
+    missing = f"the kernel has no match statistic (module {hidden})"
+    said = probe(node)
+    assert said["nftables"] == "yes" and said["(none)"].startswith("nftables: ")
+    assert said["iptables"] == said["userspace"] == f"no: iptables is not available: {missing}; nothing serves instead"
+    pathlib.Path("/etc/modprobe.d/hidden.conf").write_text("")
+    assert probe(node)["iptables"] == "yes"
+
+
+def test_probe_of_the_legacy_backend(node, tmp_path):
+    """Who may load modules has them loaded by iptables itself; who may not has to find them."""
+    for name in ("iptables-save", "iptables-restore"):
+        (tmp_path / name).symlink_to("/usr/sbin/xtables-legacy-multi")
+    subprocess.run(["modprobe", "-r", "-a", "ip6table_filter", "iptable_filter", "ip6_tables", "ip_tables"], check=False)
+    path, few = f"{tmp_path}:/usr/bin", ["setpriv", "--bounding-set=-sys_module"]
+    assert probe(node, path=path)["iptables"] == "yes"
+    assert "the kernel has no ip_tables" in probe(node, *few, path=path)["iptables"]
+    subprocess.run(["modprobe", "ip_tables"], check=True)
+    assert probe(node, *few, path=path)["iptables"] == "yes"
