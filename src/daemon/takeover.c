@@ -27,19 +27,26 @@ static void on_done(void *context, unsigned failures)
     bool is_proxy = daemon->options.role == ROLE_PROXY;
     if (failures)
         log_warning("not all that %s left could be removed; the next start tries again",
-                    is_proxy ? "kube-proxy" : "mode iptables");
+                    is_proxy ? "kube-proxy" : "fairlead's other modes");
     else if (is_proxy)
         log_debug("nothing of kube-proxy is left on this node");
     if (!daemon->mode->starts_programs)
         confinement_enter(&daemon->options, CONFINEMENT_SERVING);
 }
 
-/* What fairlead made when it served by the other mode; that of iptables is a part of the leftovers. */
 static void remove_own_tables(void)
 {
     struct err err;
     if (nftables_dataplane.cleanup(&err) < 0)
         log_warning("fairlead's own nftables tables stay: %s", err.text);
+}
+
+/* Whose chains in iptables the mode serves by. */
+static unsigned makers_of(const struct dataplane_ops *mode)
+{
+    if (mode->is_of_iptables)
+        return IPTABLES_BY_IPTABLES;
+    return mode == &userspace_dataplane ? IPTABLES_BY_USERSPACE : 0;
 }
 
 bool takeover_starts_programs(const struct daemon *daemon)
@@ -49,18 +56,17 @@ bool takeover_starts_programs(const struct daemon *daemon)
 
 void takeover_begin(struct daemon *daemon)
 {
-    bool is_proxy = daemon->options.role == ROLE_PROXY, is_iptables = daemon->mode->is_of_iptables;
     bool is_over = confinement_stage() == CONFINEMENT_SERVING; /* before all was opened anew */
-    const struct leftovers_options options = {.scope = is_iptables ? LEFTOVERS_BESIDE_IPTABLES
-                                                       : is_proxy  ? LEFTOVERS_ALL
-                                                                   : LEFTOVERS_OF_FAIRLEAD,
-                                              .program_ms = PROGRAM_MS,
-                                              .report = on_report,
-                                              .done = on_done,
-                                              .context = daemon};
-    if (is_iptables)
+    const struct leftovers_options options = {
+        .scope = daemon->options.role == ROLE_PROXY ? LEFTOVERS_ALL : LEFTOVERS_OF_FAIRLEAD,
+        .serving = makers_of(daemon->mode),
+        .program_ms = PROGRAM_MS,
+        .report = on_report,
+        .done = on_done,
+        .context = daemon};
+    if (daemon->mode != &nftables_dataplane)
         remove_own_tables();
-    if ((is_proxy || !is_iptables) && !daemon->leftovers && !is_over)
+    if (!daemon->leftovers && !is_over)
         daemon->leftovers = leftovers_begin(&daemon->loop, &options);
 }
 
@@ -96,10 +102,6 @@ static int clean_up(enum leftovers_scope scope)
     if (code < 0) {
         log_error("cannot start the event loop: %s", uv_strerror(code));
         return 1;
-    }
-    if (userspace_dataplane.cleanup(&err) < 0) {
-        log_error("%s", err.text);
-        failures++;
     }
     leftovers_begin(&loop, &options);
     uv_run(&loop, UV_RUN_DEFAULT);

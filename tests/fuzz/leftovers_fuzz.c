@@ -53,10 +53,15 @@ static void check_restore(const struct iptables_removal *removal)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum iptables_scope scopes[] = {IPTABLES_ALL, IPTABLES_OTHER_MODES, IPTABLES_FAIRLEAD_ALONE};
+    static const struct iptables_scope scopes[] = {
+        {.goes = IPTABLES_BY_ANYBODY},
+        {.goes = IPTABLES_BY_ANYBODY, .stays = IPTABLES_BY_IPTABLES},
+        {.goes = IPTABLES_BY_ANYBODY, .stays = IPTABLES_BY_USERSPACE},
+        {.goes = IPTABLES_OWN},
+    };
     cleanup_free char *saved = strndup((const char *)data, size);
     struct iptables_removal removal;
-    iptables_owner_of(saved);
+    iptables_own_scope(saved);
     for (size_t i = 0; i < sizeof(scopes) / sizeof(*scopes); i++) {
         const char *at = saved;
         while (iptables_next_removal(&at, scopes[i], &removal)) {

@@ -10,6 +10,7 @@
 #define MASQUERADE_CHAIN "KUBE-POSTROUTING"
 #define OWN_COMMENT "--comment \"fairlead: " /* of its rules in chains of kube-proxy's */
 #define OWN_CHAIN "FAIRLEAD-CLUSTER-IPS"     /* of fairlead's mode iptables, beside kube-proxy's */
+#define OWN_PORTALS "FAIRLEAD-PORTALS"       /* of its mode userspace */
 
 /* --- what is kube-proxy's --- */
 
@@ -33,57 +34,80 @@ static bool span_equal(struct span a, struct span b)
     return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
 }
 
-static bool is_listed(struct span word, const char *const *list)
+/* A chain, or the beginning of the names of many, and who makes it. */
+struct known {
+    const char *name;
+    unsigned makers;
+};
+
+#define BOTH (IPTABLES_BY_IPTABLES | IPTABLES_BY_IPVS)
+
+static const struct known nat_chains[] = {
+    {"KUBE-SERVICES", BOTH},
+    {"KUBE-NODEPORTS", IPTABLES_BY_IPTABLES},
+    {MASQUERADE_CHAIN, BOTH},
+    {MARK_CHAIN, BOTH},
+    {"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES},
+    {"KUBE-NODE-PORT", IPTABLES_BY_IPVS},
+    {"KUBE-LOAD-BALANCER", IPTABLES_BY_IPVS},
+    {"KUBE-PORTALS-CONTAINER", IPTABLES_BY_USERSPACE},
+    {"KUBE-PORTALS-HOST", IPTABLES_BY_USERSPACE},
+    {"KUBE-NODEPORT-CONTAINER", IPTABLES_BY_USERSPACE},
+    {"KUBE-NODEPORT-HOST", IPTABLES_BY_USERSPACE},
+    {NULL},
+};
+
+/* One chain for each service port, or for each of its endpoints, with a hash behind the prefix. */
+static const struct known nat_prefixes[] = {
+    {"KUBE-SVC-", IPTABLES_BY_IPTABLES},
+    {"KUBE-SVL-", IPTABLES_BY_IPTABLES},
+    {"KUBE-EXT-", IPTABLES_BY_IPTABLES},
+    {"KUBE-SEP-", IPTABLES_BY_IPTABLES},
+    {"KUBE-FW-", IPTABLES_BY_IPTABLES},
+    {"KUBE-XLB-", IPTABLES_BY_OLD_ONES}, /* before 1.24 */
+    {NULL},
+};
+
+static const struct known filter_chains[] = {
+    {"KUBE-SERVICES", IPTABLES_BY_IPTABLES},
+    {"KUBE-EXTERNAL-SERVICES", IPTABLES_BY_IPTABLES},
+    {"KUBE-FORWARD", BOTH},
+    {"KUBE-NODEPORTS", IPTABLES_BY_IPTABLES},
+    {"KUBE-PROXY-FIREWALL", BOTH},
+    {"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES},
+    {"KUBE-NODE-PORT", IPTABLES_BY_IPVS},
+    {"KUBE-SOURCE-RANGES-FIREWALL", IPTABLES_BY_IPVS},
+    {"KUBE-IPVS-FILTER", IPTABLES_BY_IPVS},
+    {"KUBE-IPVS-OUT-FILTER", IPTABLES_BY_IPVS},
+    {"KUBE-NODEPORT-NON-LOCAL", IPTABLES_BY_USERSPACE},
+    {OWN_PORTALS, IPTABLES_BY_USERSPACE},
+    {OWN_CHAIN, IPTABLES_BY_IPTABLES | IPTABLES_OWN},
+    {NULL},
+};
+
+static const struct known mangle_chains[] = {{"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES}, {NULL}};
+static const struct known no_chains[] = {{NULL}};
+
+static unsigned makers_of_listed(struct span name, const struct known *list, const struct known *prefixes)
 {
-    for (; *list; list++)
-        if (span_is(word, *list))
-            return true;
-    return false;
+    for (; list->name; list++)
+        if (span_is(name, list->name))
+            return list->makers;
+    for (; prefixes->name; prefixes++)
+        if (name.len > strlen(prefixes->name) && memcmp(name.at, prefixes->name, strlen(prefixes->name)) == 0)
+            return prefixes->makers;
+    return 0;
 }
 
-static bool has_listed_prefix(struct span word, const char *const *list)
+/* 0: somebody else's. */
+static unsigned makers_of(struct span table, struct span chain)
 {
-    for (; *list; list++)
-        if (word.len > strlen(*list) && memcmp(word.at, *list, strlen(*list)) == 0)
-            return true;
-    return false;
+    if (span_is(table, "nat"))
+        return makers_of_listed(chain, nat_chains, nat_prefixes);
+    if (span_is(table, "filter"))
+        return makers_of_listed(chain, filter_chains, no_chains);
+    return span_is(table, "mangle") ? makers_of_listed(chain, mangle_chains, no_chains) : 0;
 }
-
-static const char *const nat_chains[] = {
-    "KUBE-SERVICES", "KUBE-NODEPORTS", MASQUERADE_CHAIN, MARK_CHAIN, "KUBE-PROXY-CANARY",
-    /* ipvs */
-    "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER",
-    /* userspace */
-    "KUBE-PORTALS-CONTAINER", "KUBE-PORTALS-HOST", "KUBE-NODEPORT-CONTAINER", "KUBE-NODEPORT-HOST", NULL};
-
-/* One chain for each service port, or for each of its endpoints, with a hash behind the prefix. KUBE-XLB- is
- * of versions before 1.24. */
-static const char *const nat_prefixes[] = {"KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-SEP-",
-                                           "KUBE-FW-",  "KUBE-XLB-", NULL};
-
-static const char *const filter_chains[] = {"KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD",
-                                            "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL", "KUBE-PROXY-CANARY",
-                                            /* ipvs */
-                                            "KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL",
-                                            "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER",
-                                            /* userspace */
-                                            "KUBE-NODEPORT-NON-LOCAL", OWN_CHAIN, NULL};
-
-/* Those that mode iptables never makes; KUBE-XLB- is the only such prefix. */
-static const char *const other_chains[] = {"KUBE-NODE-PORT",
-                                           "KUBE-LOAD-BALANCER",
-                                           "KUBE-SOURCE-RANGES-FIREWALL",
-                                           "KUBE-IPVS-FILTER",
-                                           "KUBE-IPVS-OUT-FILTER",
-                                           "KUBE-PORTALS-CONTAINER",
-                                           "KUBE-PORTALS-HOST",
-                                           "KUBE-NODEPORT-CONTAINER",
-                                           "KUBE-NODEPORT-HOST",
-                                           "KUBE-NODEPORT-NON-LOCAL",
-                                           NULL};
-static const char *const other_prefixes[] = {"KUBE-XLB-", NULL};
-
-static const char *const mangle_chains[] = {"KUBE-PROXY-CANARY", NULL};
 
 static const char *const jump_comments[] = {
     "kubernetes service portals", "kubernetes externally-visible service portals",
@@ -94,40 +118,29 @@ static const char *const jump_comments[] = {
     /* userspace */
     "handle ClusterIPs; NOTE: this must be before the NodePort rules",
     "handle service NodePorts; NOTE: this must be the last rule in the chain",
-    "Ensure that non-local NodePort traffic can flow", NULL};
+    "Ensure that non-local NodePort traffic can flow",
+    /* fairlead's userspace */
+    "fairlead: service portals", "fairlead: what was led to the proxy", "fairlead: refused portals", NULL};
 
-static bool is_proxy_chain(struct span table, struct span chain)
+static bool is_in_scope(struct iptables_scope scope, struct span table, struct span chain)
 {
-    if (span_is(table, "nat"))
-        return is_listed(chain, nat_chains) || has_listed_prefix(chain, nat_prefixes);
-    if (span_is(table, "filter"))
-        return is_listed(chain, filter_chains);
-    return span_is(table, "mangle") && is_listed(chain, mangle_chains);
-}
-
-static bool is_in_scope(enum iptables_scope scope, struct span table, struct span chain)
-{
-    if (!is_proxy_chain(table, chain))
-        return false;
-    switch (scope) {
-    case IPTABLES_ALL:
-        return true;
-    case IPTABLES_OTHER_MODES:
-        return is_listed(chain, other_chains) || has_listed_prefix(chain, other_prefixes);
-    case IPTABLES_FAIRLEAD_ALONE:
-        return span_is(chain, OWN_CHAIN);
-    }
-    return false;
+    unsigned makers = makers_of(table, chain);
+    return (makers & scope.goes) && !(makers & scope.stays);
 }
 
 bool iptables_is_proxy_chain(const char *table, const char *chain)
 {
-    return is_proxy_chain(span_of(table), span_of(chain));
+    return makers_of(span_of(table), span_of(chain)) != 0;
 }
 
-bool iptables_is_own_chain(const char *table, const char *chain)
+bool iptables_is_own_layout(const char *table, const char *chain)
 {
     return strcmp(table, "filter") == 0 && strcmp(chain, OWN_CHAIN) == 0;
+}
+
+bool iptables_is_own_portals(const char *table, const char *chain)
+{
+    return strcmp(table, "filter") == 0 && strcmp(chain, OWN_PORTALS) == 0;
 }
 
 /* --- lines and words --- */
@@ -235,7 +248,7 @@ struct chain {
 
 struct table {
     struct span name;
-    enum iptables_scope scope;
+    struct iptables_scope scope;
     const char *end; /* of its lines */
     const char *lines;
     struct chain *chains; /* kube-proxy's */
@@ -388,7 +401,7 @@ static void write_removal(struct table *table, struct iptables_removal *ret)
     text_add(restore, "COMMIT\n");
 }
 
-bool iptables_next_removal(const char **at, enum iptables_scope scope, struct iptables_removal *ret)
+bool iptables_next_removal(const char **at, struct iptables_scope scope, struct iptables_removal *ret)
 {
     struct table table;
     *ret = (struct iptables_removal){0};
@@ -406,20 +419,30 @@ bool iptables_next_removal(const char **at, enum iptables_scope scope, struct ip
     return true;
 }
 
-enum iptables_owner iptables_owner_of(const char *saved)
+static bool declares(struct span line, const char *chain)
+{
+    struct span name;
+    if (line.len == 0 || *line.at != ':')
+        return false;
+    line = (struct span){line.at + 1, line.len - 1};
+    return next_word(&line, &name) && span_is(name, chain);
+}
+
+struct iptables_scope iptables_own_scope(const char *saved)
 {
     struct span line;
     struct rule rule;
-    enum iptables_owner owner = IPTABLES_KUBE_PROXYS;
+    struct iptables_scope scope = {0};
     while (next_line(&saved, &line)) {
-        if (line.len && *line.at == ':' && strncmp(line.at + 1, OWN_CHAIN " ", strlen(OWN_CHAIN) + 1) == 0 &&
-            owner == IPTABLES_KUBE_PROXYS)
-            owner = IPTABLES_FORMERLY_FAIRLEADS;
+        if (declares(line, OWN_CHAIN))
+            scope.goes |= IPTABLES_OWN;
+        if (declares(line, OWN_PORTALS))
+            scope.goes |= IPTABLES_BY_USERSPACE;
         if (parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES") &&
             memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT)))
-            owner = IPTABLES_FAIRLEADS;
+            scope.goes |= IPTABLES_OWN | IPTABLES_BY_IPTABLES;
     }
-    return owner;
+    return scope;
 }
 
 void iptables_removal_done(struct iptables_removal *removal)

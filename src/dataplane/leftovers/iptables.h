@@ -12,30 +12,32 @@
  * pkg/proxy/userspace). Everything else is somebody else's: kubelet's KUBE-FIREWALL, KUBE-KUBELET-CANARY and
  * KUBE-MARK-DROP, CNI's chains, an operator's rules. */
 
-/* Whether kube-proxy, or fairlead in its mode iptables, makes a chain of this name in this table ("nat",
- * "filter" or "mangle"). */
+/* The modes of kube-proxy, and of fairlead, that make a chain. Some are of two. */
+enum iptables_maker {
+    IPTABLES_BY_IPTABLES = 1,
+    IPTABLES_BY_IPVS = 2,
+    IPTABLES_BY_USERSPACE = 4,
+    IPTABLES_BY_OLD_ONES = 8, /* versions of kube-proxy that nobody goes on from */
+    IPTABLES_OWN = 16,        /* what fairlead's mode iptables has beside kube-proxy's chains */
+};
+#define IPTABLES_BY_ANYBODY 31
+
+/* What of it is to go: chains of those makers, but none that any of the others has, too: of a mode that
+ * serves. */
+struct iptables_scope {
+    unsigned goes, stays; /* enum iptables_maker */
+};
+
+/* Whether kube-proxy or fairlead make a chain of this name in this table ("nat", "filter" or "mangle"). */
 bool iptables_is_proxy_chain(const char *table, const char *chain);
+/* Whether it is one that tells fairlead's mode iptables, or userspace, from kube-proxy's. */
+bool iptables_is_own_layout(const char *table, const char *chain);
+bool iptables_is_own_portals(const char *table, const char *chain);
 
-/* What of it is to go. */
-enum iptables_scope {
-    IPTABLES_ALL,
-    IPTABLES_OTHER_MODES,    /* what mode iptables does not make: it serves */
-    IPTABLES_FAIRLEAD_ALONE, /* what is beside kube-proxy's chains: kube-proxy serves by them */
-};
-
-/* Who wrote kube-proxy's chains last, by the whole of what iptables-save printed: both programs make the
- * same, but fairlead's has rules of its own at the end of KUBE-SERVICES, which kube-proxy empties whenever it
- * begins. */
-enum iptables_owner {
-    IPTABLES_KUBE_PROXYS, /* or nobody's */
-    IPTABLES_FAIRLEADS,
-    IPTABLES_FORMERLY_FAIRLEADS, /* kube-proxy's now, but a chain of fairlead's is still there, and not used
-                                  */
-};
-enum iptables_owner iptables_owner_of(const char *saved);
-
-/* Whether it is the chain that fairlead's mode iptables has beside kube-proxy's. */
-bool iptables_is_own_chain(const char *table, const char *chain);
+/* What fairlead made, by the whole of what iptables-save printed. Who wrote kube-proxy's chains last is told
+ * by rules: both programs make the same, but fairlead's has rules of its own at the end of KUBE-SERVICES,
+ * which kube-proxy empties whenever it begins; then of fairlead's there is a chain that is not used. */
+struct iptables_scope iptables_own_scope(const char *saved);
 
 struct iptables_removal {
     const char *table; /* inside the text that was read, not terminated: table_len letters */
@@ -55,5 +57,5 @@ struct iptables_removal {
  * externalSetMarkChain): while a rule of theirs leads to KUBE-MARK-MASQ, that and KUBE-POSTROUTING, which
  * reads the mark, stay as they are. A table that ends in the middle is passed over: what cannot be read whole
  * cannot be judged. */
-bool iptables_next_removal(const char **at, enum iptables_scope scope, struct iptables_removal *ret);
+bool iptables_next_removal(const char **at, struct iptables_scope scope, struct iptables_removal *ret);
 void iptables_removal_done(struct iptables_removal *removal);

@@ -7,13 +7,15 @@
 
 #include <cmocka.h>
 
+#define EVERYTHING ((struct iptables_scope){.goes = IPTABLES_BY_ANYBODY})
+#define BESIDE_IPTABLES ((struct iptables_scope){.goes = IPTABLES_BY_ANYBODY, .stays = IPTABLES_BY_IPTABLES})
 #define PORTALS "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
 
 /* What the first table of saved becomes. */
 static struct iptables_removal first(const char *saved)
 {
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&saved, IPTABLES_ALL, &removal));
+    assert_true(iptables_next_removal(&saved, EVERYTHING, &removal));
     return removal;
 }
 
@@ -45,7 +47,7 @@ static void takes_out_what_is_kube_proxys(void **state)
         "COMMIT\n";
     const char *at = saved;
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+    assert_true(iptables_next_removal(&at, EVERYTHING, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*nat\n"
                         ":KUBE-MARK-MASQ - [0:0]\n"
@@ -62,7 +64,7 @@ static void takes_out_what_is_kube_proxys(void **state)
     assert_int_equal(removal.kept.len, 0);
     assert_memory_equal(removal.table, "nat", removal.table_len);
     iptables_removal_done(&removal);
-    assert_false(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+    assert_false(iptables_next_removal(&at, EVERYTHING, &removal));
 }
 
 static void knows_the_jumps_of_every_mode(void **state)
@@ -169,14 +171,14 @@ static void reads_table_by_table(void **state)
     const char *at = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n"
                      "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n"; /* and then it was cut off */
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+    assert_true(iptables_next_removal(&at, EVERYTHING, &removal));
     assert_int_equal(removal.restore.len, 0);
     iptables_removal_done(&removal);
-    assert_true(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+    assert_true(iptables_next_removal(&at, EVERYTHING, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*nat\n:KUBE-SERVICES - [0:0]\n-X KUBE-SERVICES\nCOMMIT\n");
     iptables_removal_done(&removal);
-    assert_false(iptables_next_removal(&at, IPTABLES_ALL, &removal));
+    assert_false(iptables_next_removal(&at, EVERYTHING, &removal));
 }
 
 /* The filter table as fairlead's mode iptables makes it; kube-proxy's has neither of the two last rules. */
@@ -193,20 +195,53 @@ static void reads_table_by_table(void **state)
     "-A KUBE-SERVICES -d 10.96.0.0/16 -m comment --comment \"fairlead: what no service has\" -j "            \
     "FAIRLEAD-CLUSTER-IPS\n"
 
+/* The filter table as fairlead's mode userspace makes it. */
+#define PORTALS_OF_OURS                                                                                      \
+    "*filter\n:INPUT ACCEPT [0:0]\n:FAIRLEAD-PORTALS - [0:0]\n:KUBE-NODEPORT-NON-LOCAL - [0:0]\n"            \
+    "-A INPUT -m comment --comment \"fairlead: what was led to the proxy\" -j KUBE-NODEPORT-NON-LOCAL\n"     \
+    "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j "             \
+    "FAIRLEAD-PORTALS\nCOMMIT\n"
+
+/* Of two modes that have rules at once only those of the one that does not serve go. */
+static void keeps_what_serves(void **state)
+{
+    const char *at = PORTALS_OF_OURS;
+    struct iptables_removal removal;
+    assert_restore(
+        PORTALS_OF_OURS,
+        "*filter\n:FAIRLEAD-PORTALS - [0:0]\n:KUBE-NODEPORT-NON-LOCAL - [0:0]\n"
+        "-D INPUT -m comment --comment \"fairlead: what was led to the proxy\" -j "
+        "KUBE-NODEPORT-NON-LOCAL\n"
+        "-D INPUT -m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j "
+        "FAIRLEAD-PORTALS\n"
+        "-X FAIRLEAD-PORTALS\n-X KUBE-NODEPORT-NON-LOCAL\nCOMMIT\n");
+    const struct iptables_scope by_userspace = {.goes = IPTABLES_BY_ANYBODY, .stays = IPTABLES_BY_USERSPACE};
+    assert_true(iptables_next_removal(&at, by_userspace, &removal));
+    assert_int_equal(removal.restore.len, 0);
+    iptables_removal_done(&removal);
+    at = "*nat\n:KUBE-NODE-PORT - [0:0]\n:KUBE-POSTROUTING - [0:0]\n:KUBE-SVC-A - [0:0]\nCOMMIT\n";
+    const struct iptables_scope by_ipvs = {.goes = IPTABLES_BY_IPTABLES, .stays = IPTABLES_BY_IPVS};
+    assert_true(iptables_next_removal(&at, by_ipvs, &removal));
+    assert_string_equal(text_str(&removal.restore), "*nat\n:KUBE-SVC-A - [0:0]\n-X KUBE-SVC-A\nCOMMIT\n");
+    iptables_removal_done(&removal);
+}
+
 static void tells_who_wrote_them(void **state)
 {
     static const char fairleads[] = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP OWN_RULES "COMMIT\n";
     static const char kube_proxys_after[] = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP "COMMIT\n";
     static const char kube_proxys[] = FILTER_CHAINS PORTAL_JUMP "COMMIT\n";
-    assert_int_equal(iptables_owner_of(fairleads), IPTABLES_FAIRLEADS);
-    assert_int_equal(iptables_owner_of(kube_proxys_after), IPTABLES_FORMERLY_FAIRLEADS);
-    assert_int_equal(iptables_owner_of(kube_proxys), IPTABLES_KUBE_PROXYS);
-    assert_int_equal(iptables_owner_of(""), IPTABLES_KUBE_PROXYS);
+    assert_int_equal(iptables_own_scope(fairleads).goes, IPTABLES_OWN | IPTABLES_BY_IPTABLES);
+    assert_int_equal(iptables_own_scope(kube_proxys_after).goes, IPTABLES_OWN);
+    assert_int_equal(iptables_own_scope(kube_proxys).goes, 0);
+    assert_int_equal(iptables_own_scope("").goes, 0);
+    assert_int_equal(iptables_own_scope(PORTALS_OF_OURS).goes, IPTABLES_BY_USERSPACE);
     /* Words of a Service in a chain of its own do not make it fairlead's. */
     assert_int_equal(
-        iptables_owner_of("*nat\n:KUBE-SVC-A - [0:0]\n-A KUBE-SVC-A -m comment --comment \"fairlead: "
-                          "mine\" -j ACCEPT\nCOMMIT\n"),
-        IPTABLES_KUBE_PROXYS);
+        iptables_own_scope("*nat\n:KUBE-SVC-A - [0:0]\n-A KUBE-SVC-A -m comment --comment \"fairlead: "
+                           "mine\" -j ACCEPT\nCOMMIT\n")
+            .goes,
+        0);
     assert_restore(fairleads, "*filter\n:KUBE-EXTERNAL-SERVICES - [0:0]\n:KUBE-SERVICES - [0:0]\n" OWN_CHAIN
                               "-D INPUT -m conntrack --ctstate NEW -m comment --comment \"kubernetes "
                               "externally-visible service portals\" -j KUBE-EXTERNAL-SERVICES\n"
@@ -218,13 +253,13 @@ static void takes_only_its_scope(void **state)
 {
     const char *at = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP "COMMIT\n";
     struct iptables_removal removal;
-    assert_true(iptables_next_removal(&at, IPTABLES_FAIRLEAD_ALONE, &removal));
+    assert_true(iptables_next_removal(&at, (struct iptables_scope){.goes = IPTABLES_OWN}, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*filter\n" OWN_CHAIN "-X FAIRLEAD-CLUSTER-IPS\nCOMMIT\n");
     iptables_removal_done(&removal);
     at = "*nat\n:KUBE-NODE-PORT - [0:0]\n:KUBE-SEP-A - [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-SVC-A - [0:0]\n"
          "-A OUTPUT " PORTALS "-A KUBE-NODE-PORT -j KUBE-MARK-MASQ\nCOMMIT\n";
-    assert_true(iptables_next_removal(&at, IPTABLES_OTHER_MODES, &removal));
+    assert_true(iptables_next_removal(&at, BESIDE_IPTABLES, &removal));
     assert_string_equal(text_str(&removal.restore),
                         "*nat\n:KUBE-NODE-PORT - [0:0]\n-X KUBE-NODE-PORT\nCOMMIT\n");
     iptables_removal_done(&removal);
@@ -242,7 +277,7 @@ static void survives_any_text(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         const char *at = texts[i];
         struct iptables_removal removal;
-        while (iptables_next_removal(&at, IPTABLES_ALL, &removal))
+        while (iptables_next_removal(&at, EVERYTHING, &removal))
             iptables_removal_done(&removal);
     }
 }
@@ -257,6 +292,7 @@ int main(void)
         cmocka_unit_test(keeps_what_others_lead_to),
         cmocka_unit_test(keeps_the_masquerading_that_others_borrow),
         cmocka_unit_test(reads_table_by_table),
+        cmocka_unit_test(keeps_what_serves),
         cmocka_unit_test(tells_who_wrote_them),
         cmocka_unit_test(takes_only_its_scope),
         cmocka_unit_test(survives_any_text),

@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
-#include "dataplane/leftovers/iptables.h"
 #include "dataplane/leftovers/netlink.h"
 #include "sys/program.h"
 
@@ -145,7 +144,7 @@ static void report_restored(struct leftovers *leftovers)
     if (leftovers->jumps || leftovers->chains)
         SAY(leftovers, LEFTOVERS_REMOVED,
             "the %u chains of %s and %u jumps to them are removed from %s for %s", leftovers->chains,
-            leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD ? "fairlead's mode iptables" : "kube-proxy",
+            leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD ? "fairlead's other modes" : "kube-proxy",
             leftovers->jumps, backend, family);
     if (leftovers->kept.len)
         SAY(leftovers, LEFTOVERS_NOTICE, "%s of %s for %s stay, because rules of others lead there",
@@ -175,8 +174,8 @@ static void on_restored(void *context, int code, const struct err *err, const st
     next_step(leftovers);
 }
 
-/* Which backend the host's iptables-restore is of: the one that serves, in mode iptables. Where that cannot
- * be told (a wrapper), either may. */
+/* Which backend the host's iptables-restore is of: the one that serves, in the modes that have rules there.
+ * Where that cannot be told (a wrapper), either may. */
 static bool is_serving(const struct step *step)
 {
     char path[PATH_MAX], real[PATH_MAX];
@@ -188,38 +187,26 @@ static bool is_serving(const struct step *step)
     return true;
 }
 
-/* False: nothing of this is to go. */
-static bool decide_scope(const struct leftovers *leftovers, const char *saved, enum iptables_scope *ret)
+/* Of the mode that serves, nothing; but what lies in the other backend is no part of it. */
+static struct iptables_scope decide_scope(const struct leftovers *leftovers, const char *saved)
 {
-    enum iptables_owner owner = IPTABLES_FAIRLEADS;
-    *ret = IPTABLES_ALL;
-    switch (leftovers->options.scope) {
-    case LEFTOVERS_ALL:
-        break;
-    case LEFTOVERS_BESIDE_IPTABLES:
-        if (is_serving(leftovers->step))
-            *ret = IPTABLES_OTHER_MODES;
-        break;
-    case LEFTOVERS_OF_FAIRLEAD:
-        owner = iptables_owner_of(saved);
-        if (owner == IPTABLES_FORMERLY_FAIRLEADS)
-            *ret = IPTABLES_FAIRLEAD_ALONE;
-        break;
-    }
-    return owner != IPTABLES_KUBE_PROXYS;
+    struct iptables_scope scope = {.goes = IPTABLES_BY_ANYBODY};
+    if (leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD)
+        scope = iptables_own_scope(saved);
+    if (is_serving(leftovers->step))
+        scope.stays = leftovers->options.serving;
+    return scope;
 }
 
 static void take_removals(struct leftovers *leftovers, const char *saved)
 {
     struct iptables_removal removal;
-    enum iptables_scope scope;
+    const struct iptables_scope scope = decide_scope(leftovers, saved);
     text_done(&leftovers->removal);
     text_done(&leftovers->kept);
     leftovers->removal = leftovers->kept = (struct text){0};
     leftovers->jumps = leftovers->chains = 0;
     leftovers->leaves_forward_dropping = false;
-    if (!decide_scope(leftovers, saved, &scope))
-        return;
     while (iptables_next_removal(&saved, scope, &removal)) {
         text_add(&leftovers->removal, text_str(&removal.restore));
         if (removal.kept.len)
@@ -282,10 +269,20 @@ static void miss_program(struct leftovers *leftovers)
     next_step(leftovers);
 }
 
+static bool is_own_chain(const char *table, const char *chain)
+{
+    return iptables_is_own_layout(table, chain) || iptables_is_own_portals(table, chain);
+}
+
+/* What tells that there is something to remove. */
 static netlink_chain_fn *wanted_chain(const struct leftovers *leftovers)
 {
-    return leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD ? iptables_is_own_chain
-                                                             : iptables_is_proxy_chain;
+    if (leftovers->options.scope != LEFTOVERS_OF_FAIRLEAD)
+        return iptables_is_proxy_chain;
+    if (!leftovers->options.serving || !is_serving(leftovers->step))
+        return is_own_chain;
+    return leftovers->options.serving & IPTABLES_BY_IPTABLES ? iptables_is_own_portals
+                                                             : iptables_is_own_layout;
 }
 
 static void clean_iptables(struct leftovers *leftovers)
@@ -316,9 +313,9 @@ static void clean_iptables(struct leftovers *leftovers)
 
 static void remove_ipvs(struct leftovers *leftovers)
 {
-    bool was_there;
+    bool was_there = false;
     struct err err;
-    if (netlink_remove_ipvs(&was_there, &err) < 0)
+    if (!(leftovers->options.serving & IPTABLES_BY_IPVS) && netlink_remove_ipvs(&was_there, &err) < 0)
         SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
     else if (was_there)
         SAY(leftovers, LEFTOVERS_REMOVED,
@@ -352,7 +349,8 @@ static void remove_sets(struct leftovers *leftovers)
 {
     bool is_last = ++leftovers->attempts >= SETS_ATTEMPTS, is_busy = false;
     unsigned count = 0;
-    for (size_t i = 0; netlink_has_ipsets() && i < ARRAY_LEN(sets) * FAMILY_COUNT; i++) {
+    bool may_be_there = !(leftovers->options.serving & IPTABLES_BY_IPVS) && netlink_has_ipsets();
+    for (size_t i = 0; may_be_there && i < ARRAY_LEN(sets) * FAMILY_COUNT; i++) {
         char name[SET_NAME_SIZE];
         bool was_there = false;
         struct err err;
@@ -399,8 +397,7 @@ bool leftovers_may_be_of_fairlead(void)
     struct err err;
     for (int family = 0; family < FAMILY_COUNT; family++) {
         may_be |=
-            netlink_has_iptables_chains((enum family)family, iptables_is_own_chain, &is_there, &err) == 0 &&
-            is_there;
+            netlink_has_iptables_chains((enum family)family, is_own_chain, &is_there, &err) == 0 && is_there;
         may_be |= has_legacy_tables((enum family)family);
     }
     return may_be;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
+#include "dataplane/leftovers/iptables.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -27,15 +28,16 @@ enum leftovers_report {
 
 enum leftovers_scope {
     LEFTOVERS_ALL,
-    /* Mode iptables serves: its chains stay, in the backend that iptables-restore writes to. */
-    LEFTOVERS_BESIDE_IPTABLES,
-    /* What fairlead's mode iptables made, and of kube-proxy's nothing: where kube-proxy has come to the same
-     * chains since, all but those stay. */
+    /* What fairlead's modes iptables and userspace made, and of kube-proxy's nothing: where kube-proxy has
+     * come to the same chains since, all but those stay. */
     LEFTOVERS_OF_FAIRLEAD,
 };
 
 struct leftovers_options {
     enum leftovers_scope scope;
+    /* enum iptables_maker: the chains of the mode that serves stay, in the backend that iptables-restore
+     * writes to; and with IPTABLES_BY_IPVS its services and sets. 0: none serves by them. */
+    unsigned serving;
     unsigned program_ms; /* how long each program may take */
     void (*report)(void *context, enum leftovers_report kind, const char *sentence);
     /* The end, from the loop: how many failures there were. The struct leftovers is gone behind it. */
@@ -47,7 +49,7 @@ struct leftovers_options {
  * it.
  */
 struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options);
-/* Whether LEFTOVERS_OF_FAIRLEAD may find anything: chains of that layout in the nft backend, or any tables of
+/* Whether LEFTOVERS_OF_FAIRLEAD may find anything: such chains in the nft backend, or any tables of
  * the legacy backend, which cannot be looked into without starting a program. */
 bool leftovers_may_be_of_fairlead(void);
 /* Ends it half-way, each of its transactions being whole; done is not called. NULL is allowed. The memory
