@@ -25,7 +25,8 @@ void daemon_end(struct daemon *daemon, int exit_status)
 {
     daemon->exit_status = exit_status;
     daemon->is_ending = true;
-    uv_stop(&daemon->loop);
+    if (daemon->has_loop)
+        uv_stop(&daemon->loop);
 }
 
 static void on_report(void *context, const char *sentence)
@@ -274,26 +275,31 @@ static void say_mode(const struct daemon *daemon, const struct err *passed)
         log_warning("%s; %s serves instead", passed->text, daemon->mode->name);
 }
 
-/* Rights that were given up do not come back. */
-static int check_rights(const struct daemon *daemon, struct err *err)
+/* Rights that were given up do not come back: another process has to serve by that mode. */
+static void end_for_rights(struct daemon *daemon, const char *mode)
 {
-    if (!daemon->mode->starts_programs || confinement_stage() != CONFINEMENT_SERVING)
-        return 0;
-    return err_set(
-        err, EPERM,
-        "mode %s starts programs, the right to which this process gave up when it served by another "
-        "mode: it ends, and serves by %s once it is started again",
-        daemon->mode->name, daemon->mode->name);
+    log_info("mode %s needs rights that this process gave up while it served by another: it ends with status "
+             "%d and is to be started again; the kernel goes on forwarding by what was programmed",
+             mode, DAEMON_AGAIN);
+    announce(NOTIFY_STOPPING, "ending, to be started again for mode %s", mode);
+    daemon_end(daemon, DAEMON_AGAIN);
 }
 
 static int choose_mode(struct daemon *daemon, struct err *err)
 {
+    bool has_given_up = confinement_stage() == CONFINEMENT_SERVING;
     struct err passed;
     int code = modes_choose(daemon->options.proxy_mode, &daemon->mode, &passed, err);
+    if (code == -EPERM && has_given_up) {
+        end_for_rights(daemon, daemon->options.proxy_mode);
+        return 0;
+    }
     if (code < 0)
         return code;
     say_mode(daemon, &passed);
-    return check_rights(daemon, err);
+    if (daemon->mode->starts_programs && has_given_up)
+        end_for_rights(daemon, daemon->mode->name);
+    return 0;
 }
 
 int daemon_run(const struct options *options)
@@ -306,11 +312,11 @@ int daemon_run(const struct options *options)
     metrics_init(&daemon.metrics);
     health_init(&daemon.health, options->sync_period_ms);
     int code = options->dry_run ? 0 : choose_mode(&daemon, &err);
-    if (code == 0) {
+    if (code == 0 && !daemon.is_ending) {
         take_settings(&daemon);
         code = init_handles(&daemon, &err);
     }
-    if (code == 0)
+    if (code == 0 && !daemon.is_ending)
         code = options->dry_run ? dry_run(&daemon, &err) : open_all(&daemon, &err);
     if (code < 0) {
         log_error("%s", err.text);

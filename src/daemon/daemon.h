@@ -62,8 +62,11 @@ struct daemon {
  * DAEMON_ANEW asks to be called again, with the options that the reloader gave last: the kernel goes on
  * forwarding meanwhile. */
 #define DAEMON_ANEW (-1)
+/* An exit status: the configuration has come to name a mode for which this process has given up the rights.
+ * Whoever supervises it starts another one (dist/systemd). */
+#define DAEMON_AGAIN 3
 int daemon_run(const struct options *options);
-/* The loop ends after this turn of it. */
+/* The loop, where there is one yet, ends after this turn of it. */
 void daemon_end(struct daemon *daemon, int exit_status);
 /* Other options that need nothing opened anew: they are in force when this returns, but for what the kernel
  * refuses, which is tried again. */

@@ -5,6 +5,7 @@
 #include "config/proxy_options.h"
 #include "config/read.h"
 #include "daemon/commands.h"
+#include "daemon/confinement.h"
 #include "daemon/daemon.h"
 #include "daemon/kernel_settings.h"
 #include "daemon/modes.h"
@@ -267,7 +268,9 @@ static const char *judge_mode(struct reading *reading)
 {
     const struct dataplane_ops *mode = NULL;
     struct err passed, err;
-    if (modes_choose(reading->options.proxy_mode, &mode, &passed, &err) == 0)
+    int code = modes_choose(reading->options.proxy_mode, &mode, &passed, &err);
+    bool is_ours_to_say = code != -EPERM || confinement_stage() != CONFINEMENT_SERVING;
+    if (code == 0 || !is_ours_to_say) /* another process, with its rights, will judge */
         return NULL;
     return arena_strdup(&reading->arena, err.text);
 }

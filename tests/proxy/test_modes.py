@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The mode that a configuration names serves; another one follows while connections go on."""
 import contextlib
+import os
+import re
 import shutil
 import time
 
@@ -15,6 +17,7 @@ from walk import ask, wait_pod
 
 pytestmark = pytest.mark.skipif(not shutil.which("iptables-restore"), reason="needs iptables-restore (Debian: iptables)")
 CHANGES = 12
+AGAIN = 3  # fairlead(8)
 LEAST_S = 3
 TARGETS = [("c2", "10.96.4.9", 80), (NODE, "10.96.4.9", 80)]
 
@@ -26,12 +29,13 @@ def mode_of(lab):
     return ""
 
 
-def rules(lab):
-    return lab.namespace(NODE).run(["iptables-save"]).stdout
+def rules(lab, environment=None):
+    return lab.namespace(NODE).run(["iptables-save"], env={**os.environ, **(environment or {})}).stdout
 
 
-def wait_rule(lab, words, is_there=True):
-    wait_until(lambda: (words in rules(lab)) == is_there, fed.CAUGHT_UP_S, lambda: f"{words!r}: {is_there}\n{rules(lab)[:3000]}")
+def wait_rule(lab, words, is_there=True, environment=None):
+    wait_until(lambda: (words in rules(lab, environment)) == is_there, fed.CAUGHT_UP_S,
+               lambda: f"{words!r}: {is_there}\n{rules(lab, environment)[:3000]}")
 
 
 def restart(proxy, config, environment=None):
@@ -56,16 +60,30 @@ def by_iptables(lab, configured):  # noqa: F811
     lab.namespace(NODE).run(["sh", "-c", f"echo {before.strip()} >{path}"])
 
 
-def test_follows_the_file(lab, prober, configured, node_port):  # noqa: F811
+@pytest.fixture(params=["nft", "legacy"])
+def backend(request, tmp_path):
+    """A value of $PATH that has that backend's programs under their usual names first, and its lock."""
+    multi = shutil.which(f"xtables-{request.param}-multi")
+    if not multi:
+        pytest.skip(f"needs xtables-{request.param}-multi (Debian: iptables)")
+    for family in ("iptables", "ip6tables"):
+        for what in ("", "-save", "-restore"):
+            (tmp_path / f"{family}{what}").symlink_to(multi)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XTABLES_LOCKFILE": str(tmp_path / "lock")}
+
+
+def test_follows_the_file(lab, prober, configured, node_port, backend):  # noqa: F811
     """To iptables with a new process, because rights that were given up do not come back; to nftables in the same one."""
-    restart(configured, {**configured.config, "logging": {"verbosity": 2}})
+    restart(configured, {**configured.config, "logging": {"verbosity": 2}}, backend)
     with Load(prober, TARGETS, established=1, patience_s=5) as counts:
         configured.wait_log("nothing of kube-proxy is left")  # with that it gives up its last rights
         configured.write({**configured.config, "mode": "iptables"})
         wait_until(lambda: configured.child.poll() is not None, fed.CAUGHT_UP_S, "it ends, to be started again")
-        assert configured.child.poll() == 1
-        configured.wait_log("serves by iptables once it is started again")
-        configured.start()
+        assert configured.child.poll() == AGAIN, configured.log()[-2000:]
+        assert "mode iptables needs rights that this process gave up" in configured.log()
+        assert not re.search("^[WE] .*(iptables|rights)", configured.log(), re.MULTILINE), configured.log()
+        assert ask(prober, "client", node_port, PORT).pod == "a1", "the kernel goes on"
+        configured.start(backend)
         configured.wait_ready()
         assert mode_of(lab) == "iptables"
         wait_until(lambda: "fairlead" not in lab.namespace(NODE).run(["nft", "list", "tables"]).stdout, fed.CAUGHT_UP_S,
@@ -74,8 +92,8 @@ def test_follows_the_file(lab, prober, configured, node_port):  # noqa: F811
         pid = configured.child.pid
         configured.write({**configured.config, "mode": "nftables"})
         wait_until(lambda: mode_of(lab) == "nftables", fed.CAUGHT_UP_S, lambda: configured.log()[-2000:])
-        wait_rule(lab, "KUBE-SVC-", False)
-        wait_rule(lab, "FAIRLEAD-", False)
+        wait_rule(lab, "KUBE-SVC-", False, backend)
+        wait_rule(lab, "FAIRLEAD-", False, backend)
         assert ask(prober, "client", node_port, PORT).pod == "a1"
         assert configured.child.pid == pid and configured.child.poll() is None
     assert_untouched(counts)
