@@ -2,6 +2,7 @@
 #include "config/read.h"
 
 #include "api/encode.h"
+#include "api/json_type.h"
 #include "api/names.h"
 #include "api/quantity.h"
 #include "api/wire.h"
@@ -19,33 +20,12 @@ struct reading {
     const char *refusal; /* the first */
 };
 
-static const char *type_word(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "object";
-    case JSON_ARRAY:
-        return "array";
-    case JSON_STRING:
-        return "string";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "number";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "bool";
-    case JSON_NULL:
-        break;
-    }
-    return "null";
-}
-
 static void refuse_type(struct reading *reading, const json_t *value, const char *field, const char *type)
 {
     if (!reading->refusal)
         reading->refusal =
             arena_printf(reading->arena, "json: cannot unmarshal %s into Go struct field %s of type %s",
-                         type_word(value), field, type);
+                         json_type_name(value), field, type);
 }
 
 static void read_gates(struct reading *reading, json_t *gates)

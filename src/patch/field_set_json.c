@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/json_type.h"
 #include "base/cleanup.h"
 #include "patch/field_set.h"
 #include "patch/tree.h"
@@ -108,7 +109,7 @@ static int decode_set(struct field_scope *scope, json_t *fields, const struct fi
     json_t *value;
     bool is_member = false;
     if (!json_is_object(fields) && !json_is_null(fields))
-        return err_set(err, EINVAL, "an object is wanted, not %s", tree_type_name(fields));
+        return err_set(err, EINVAL, "an object is wanted, not %s", json_type_name(fields));
     json_object_foreach(fields, key, value)
     {
         struct field_entry entry = {0};

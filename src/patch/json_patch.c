@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/json_type.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "patch/patch.h"
@@ -323,21 +324,21 @@ static int check_operations(json_t *operations, struct err *err)
         return err_set(err, EBADMSG,
                        "error decoding patch: json: cannot unmarshal %s into Go value of type "
                        "[]handlers.jsonPatchOp",
-                       tree_type_name(operations));
+                       json_type_name(operations));
     json_array_foreach(operations, index, operation)
     {
         if (!json_is_object(operation) && !json_is_null(operation))
             return err_set(err, EBADMSG,
                            "error decoding patch: json: cannot unmarshal %s into Go value of type "
                            "handlers.jsonPatchOp",
-                           tree_type_name(operation));
+                           json_type_name(operation));
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             json_t *member = json_object_get(operation, names[i]);
             if (member && !json_is_string(member) && !json_is_null(member))
                 return err_set(err, EBADMSG,
                                "error decoding patch: json: cannot unmarshal %s into Go struct field "
                                "jsonPatchOp.%s of type string",
-                               tree_type_name(member), names[i]);
+                               json_type_name(member), names[i]);
         }
     }
     if (json_array_size(operations) > PATCH_OPERATIONS_MAX)

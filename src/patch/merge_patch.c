@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/json_type.h"
 #include "patch/patch.h"
 #include "patch/tree.h"
 
@@ -37,7 +38,7 @@ int patch_merge(json_t *document, json_t *patch, json_t **ret, struct err *err)
         return err_set(err, EBADMSG,
                        "error decoding patch: json: cannot unmarshal %s into Go value of type "
                        "map[string]interface {}",
-                       tree_type_name(patch));
+                       json_type_name(patch));
     if (tree_is_deeper(patch, PATCH_DEPTH_MAX))
         return err_set(err, EBADMSG, "the patch is nested too deep");
     if (tree_is_deeper(document, PATCH_DEPTH_MAX))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "patch/strategic.h"
 
+#include "api/json_type.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "patch/patch.h"
@@ -437,7 +438,7 @@ int patch_strategic(json_t *document, json_t *patch, const ProtobufCMessageDescr
     if (!json_is_object(patch) && !json_is_null(patch))
         return err_set(err, EBADMSG,
                        "json: cannot unmarshal %s into Go value of type map[string]interface {}",
-                       tree_type_name(patch));
+                       json_type_name(patch));
     if (tree_is_deeper(patch, PATCH_DEPTH_MAX))
         return err_set(err, EBADMSG, "the patch is nested too deep");
     if (tree_is_deeper(document, PATCH_DEPTH_MAX))

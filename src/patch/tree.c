@@ -202,27 +202,6 @@ void tree_format(json_t *tree, bool is_syntax, struct text *text)
     }
 }
 
-const char *tree_type_name(const json_t *tree)
-{
-    switch (json_typeof(tree)) {
-    case JSON_OBJECT:
-        return "object";
-    case JSON_ARRAY:
-        return "array";
-    case JSON_STRING:
-        return "string";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "number";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "bool";
-    case JSON_NULL:
-        break;
-    }
-    return "null";
-}
-
 void tree_trim_sentence(struct err *err)
 {
     size_t len = err ? strlen(err->text) : 0, start = len;

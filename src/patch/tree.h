@@ -26,10 +26,9 @@ const char **tree_sorted_keys(json_t *object);
 /* The tree without the members of objects that are null; tree itself is changed. */
 void tree_drop_nulls(json_t *tree);
 
-/* As Go's fmt prints such a value: %v ("map[a:1 b:[x y]]"), or %#v (`map[string]interface {}{"a":1}`), and
- * Go's name of its type in a message of encoding/json. Upstream's sentences hold them. */
+/* As Go's fmt prints such a value: %v ("map[a:1 b:[x y]]"), or %#v (`map[string]interface {}{"a":1}`).
+ * Upstream's sentences hold them. */
 void tree_format(json_t *tree, bool is_syntax, struct text *text);
-const char *tree_type_name(const json_t *tree);
 
 /* A sentence that err_set had to cut loses its last character if that is no longer whole: what is said stays
  * UTF-8. */

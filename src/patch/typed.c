@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "patch/typed.h"
 
+#include "api/json_type.h"
 #include "base/cleanup.h"
 #include "patch/tree.h"
 
@@ -41,7 +42,7 @@ static const char *go_type(const json_t *value)
         return "map[string]interface {}";
     if (json_is_array(value))
         return "[]interface {}";
-    return tree_type_name(value);
+    return json_type_name(value);
 }
 
 static void check_scalar(struct checker *checker, json_t *value, enum place_scalar scalar)
