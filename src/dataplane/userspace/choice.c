@@ -70,19 +70,30 @@ static uint32_t next_of(const struct choice *choice, const struct backend_set *s
     return choice->next % set->count;
 }
 
+static bool has_same(const struct choice *choice, const struct backend_set *set)
+{
+    bool has_all = choice->count == set->count;
+    for (uint32_t i = 0; has_all && i < choice->count; i++)
+        has_all = has(set, &choice->backends[i]);
+    return has_all;
+}
+
 void choice_set(struct choice *choice, const struct backend_set *set, uint32_t affinity_seconds)
 {
     struct choice_client *client, *next;
     HASH_ITER (hh, choice->clients, client, next)
         if (!affinity_seconds || !has(set, &client->backend))
             forget(choice, client);
-    choice->next = next_of(choice, set);
+    choice->affinity_seconds = affinity_seconds;
+    if (has_same(choice, set))
+        return;
+    choice->next = choice->dice ? 0 : next_of(choice, set);
     free(choice->backends);
     choice->backends = xcalloc(set->count ? set->count : 1, sizeof(*choice->backends));
     if (set->count)
         memcpy(choice->backends, set->list, set->count * sizeof(*choice->backends));
     choice->count = set->count;
-    choice->affinity_seconds = affinity_seconds;
+    shuffle(choice);
 }
 
 static struct choice_client *find(const struct choice *choice, const struct address *address)
@@ -105,7 +116,7 @@ static void remember(struct choice *choice, const struct address *address, const
         client = xcalloc(1, sizeof(*client));
     client->address = *address;
     client->backend = *backend;
-    client->expires_ms = now_ms + (uint64_t)choice->affinity_seconds * 1000;
+    client->seen_ms = now_ms;
     HASH_ADD(hh, choice->clients, address, sizeof(client->address), client);
 }
 
@@ -113,8 +124,8 @@ bool choice_take(struct choice *choice, const struct address *client, uint64_t n
 {
     if (choice->count == 0)
         return false;
-    /* All have the same time, so those that expire first are in front. */
-    while (choice->clients && choice->clients->expires_ms <= now_ms)
+    const uint64_t time_ms = (uint64_t)choice->affinity_seconds * 1000;
+    while (choice->clients && choice->clients->seen_ms + time_ms <= now_ms)
         forget(choice, choice->clients);
     const struct choice_client *known = choice->affinity_seconds ? find(choice, client) : NULL;
     struct backend chosen;

@@ -12,7 +12,7 @@
 struct choice_client {
     struct address address;
     struct backend backend;
-    uint64_t expires_ms;
+    uint64_t seen_ms; /* its time counts from here */
     UT_hash_handle hh;
 };
 
@@ -27,10 +27,12 @@ struct choice {
 /* Start from {0}; choice_done frees what it holds. */
 void choice_done(struct choice *choice);
 /* Each round from now on has all endpoints once, in an order of its own. In a fixed order, clients that ask
- * in step with each other would each have the same endpoint for ever. seed is any number. */
+ * in step with each other would each have the same endpoint for ever, and so would two ports of one service.
+ * seed is any number. */
 void choice_roll(struct choice *choice, uint64_t seed);
-/* The endpoints from now on (copied). Clients of those that stay keep theirs, the turn goes on behind the
- * endpoint that was last chosen, wherever it is now. */
+/* The endpoints from now on (copied). Clients of those that stay keep theirs, for affinity_seconds from when
+ * they last came. With the same endpoints the round goes on; with others a new one begins, or without dice
+ * the turn goes on behind the endpoint that was last chosen, wherever it is now. */
 void choice_set(struct choice *choice, const struct backend_set *set, uint32_t affinity_seconds);
 /* False when there is nobody. With affinity the client's time begins anew. */
 bool choice_take(struct choice *choice, const struct address *client, uint64_t now_ms, struct backend *ret);

@@ -100,6 +100,50 @@ static void test_affinity(void **state)
     choice_done(&choice);
 }
 
+/* A shorter time is in force at once, for those who came before it, too. */
+static void test_affinity_of_another_time(void **state)
+{
+    (void)state;
+    struct choice choice = {0};
+    set(&choice, "123", 600);
+    assert_int_equal(take(&choice, "192.0.2.1", 0), '1');
+    set(&choice, "123", 1);
+    assert_int_equal(take(&choice, "192.0.2.1", 999), '1');
+    assert_int_equal(take(&choice, "192.0.2.1", 1999), '2');
+    choice_done(&choice);
+}
+
+/* Two ports of a service have the same endpoints in the same order. */
+static void test_first_rounds_differ(void **state)
+{
+    (void)state;
+    bool differ = false;
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        struct choice choice = {0};
+        choice_roll(&choice, seed * 7919);
+        set(&choice, "12345", 0);
+        differ |= take(&choice, "192.0.2.1", 0) != '1';
+        choice_done(&choice);
+    }
+    assert_true(differ);
+}
+
+/* A change of something else does not begin a new round. */
+static void test_same_endpoints_go_on(void **state)
+{
+    (void)state;
+    struct choice choice = {0};
+    bool is_there[6] = {false};
+    choice_roll(&choice, 20261122);
+    for (int i = 0; i < 5; i++) {
+        set(&choice, i % 2 ? "12345" : "54321", 0);
+        char taken = take(&choice, "192.0.2.1", 0);
+        assert_false(is_there[taken - '0']);
+        is_there[taken - '0'] = true;
+    }
+    choice_done(&choice);
+}
+
 static void test_affinity_ends(void **state)
 {
     (void)state;
@@ -161,9 +205,15 @@ static void test_many_clients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),    cmocka_unit_test(test_rounds),
-        cmocka_unit_test(test_affinity), cmocka_unit_test(test_affinity_ends),
-        cmocka_unit_test(test_retry),    cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_affinity),
+        cmocka_unit_test(test_affinity_ends),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_affinity_of_another_time),
+        cmocka_unit_test(test_first_rounds_differ),
+        cmocka_unit_test(test_same_endpoints_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
