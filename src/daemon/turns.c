@@ -69,7 +69,8 @@ static void on_applied(void *context, const struct dataplane_change *changes, si
     if (has_health_check)
         publish_service_health(daemon);
     struct health_time before = web_now();
-    if (conntrack_reconcile(changes, count, &daemon->sync.node.dataplane, &conntrack, &err) < 0)
+    if (conntrack_reconcile(daemon->sync.dataplane, changes, count, &daemon->sync.node.dataplane, &conntrack,
+                            &err) < 0)
         log_warning("stale UDP flows may remain: %s", err.text);
     double seconds = (double)(web_now().monotonic_ns - before.monotonic_ns) / 1e9;
     for (int family = 0; conntrack.was_needed && family < FAMILY_COUNT; family++) {

@@ -24,6 +24,7 @@ struct stale {
 };
 
 struct reconciler {
+    const struct dataplane *dataplane;
     struct target *targets;
     const struct dataplane_node *node;
     enum family family;
@@ -82,8 +83,13 @@ static const struct target *find_target(const struct reconciler *reconciler, con
     return found;
 }
 
-static bool serves(const struct backend_set *serving, const struct address *address, uint16_t port)
+static bool serves(const struct reconciler *reconciler, const struct backend_set *serving,
+                   const struct address *address, uint16_t port)
 {
+    const struct dataplane *dataplane = reconciler->dataplane;
+    if (serving && serving->count > 0 && dataplane->ops->has_udp_socket &&
+        dataplane->ops->has_udp_socket(dataplane, reconciler->family, port))
+        return true;
     for (uint32_t i = 0; serving && i < serving->count; i++)
         if (serving->list[i].port == port && address_cmp(&serving->list[i].address, address) == 0)
             return true;
@@ -108,7 +114,8 @@ static int judge(enum nf_conntrack_msg_type type, struct nf_conntrack *flow, voi
     const struct target *target =
         find_target(reconciler, &to, ntohs(nfct_get_attr_u16(flow, ATTR_ORIG_PORT_DST)));
     struct address behind = flow_address(flow, reconciler->family, true);
-    if (!target || serves(target->serving, &behind, ntohs(nfct_get_attr_u16(flow, ATTR_REPL_PORT_SRC))))
+    if (!target ||
+        serves(reconciler, target->serving, &behind, ntohs(nfct_get_attr_u16(flow, ATTR_REPL_PORT_SRC))))
         return NFCT_CB_CONTINUE;
     struct stale *stale = xcalloc(1, sizeof(*stale));
     *stale = (struct stale){.flow = flow, .next = reconciler->stale};
@@ -192,13 +199,14 @@ static bool is_same_for_udp(const struct entry *old, const struct entry *next)
     return true;
 }
 
-int conntrack_reconcile(const struct dataplane_change *changes, size_t count,
-                        const struct dataplane_node *node, struct conntrack_result *ret, struct err *err)
+int conntrack_reconcile(const struct dataplane *dataplane, const struct dataplane_change *changes,
+                        size_t count, const struct dataplane_node *node, struct conntrack_result *ret,
+                        struct err *err)
 {
     struct conntrack_result result = {0};
     int code = 0;
     for (int family = 0; family < FAMILY_COUNT && code == 0; family++) {
-        struct reconciler reconciler = {.node = node, .family = (enum family)family};
+        struct reconciler reconciler = {.dataplane = dataplane, .node = node, .family = (enum family)family};
         for (size_t i = 0; i < count; i++)
             if (!is_same_for_udp(changes[i].old, changes[i].next))
                 add_targets(&reconciler, changes[i].old, true);

@@ -85,6 +85,9 @@ struct dataplane_ops {
     /* How many elements each map and set holds, both families together. */
     void (*count_elements)(const struct dataplane *dataplane,
                            void (*visit)(void *context, const char *set, uint64_t count), void *context);
+    /* Whether UDP of this family is led to this port of the node's own, where a socket of the dataplane's
+     * passes it on; conntrack knows no endpoint then. NULL: the dataplane has no sockets. */
+    bool (*has_udp_socket)(const struct dataplane *dataplane, enum family family, uint16_t port);
     /* NULL where there is no iptables in it. */
     const struct dataplane_restores *(*restores)(const struct dataplane *dataplane);
     /* The text form of what entries would make of the kernel, for dump, dry runs and golden tests. Pure. */

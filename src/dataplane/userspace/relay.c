@@ -114,6 +114,19 @@ static int open_socket(struct server *server)
     return code;
 }
 
+static void note_port(const struct server *server, bool is_open)
+{
+    uint64_t *ports = &server->relay->udp_ports[server->family][server->port / 64];
+    uint64_t bit = UINT64_C(1) << server->port % 64;
+    if (server->protocol == PROTOCOL_UDP)
+        *ports = is_open ? *ports | bit : *ports & ~bit;
+}
+
+bool relay_has_udp_port(const struct relay *relay, enum family family, uint16_t port)
+{
+    return relay->udp_ports[family][port / 64] >> port % 64 & 1;
+}
+
 int server_open(struct server **ret, struct relay *relay, enum family family, enum protocol protocol,
                 struct err *err)
 {
@@ -137,6 +150,7 @@ int server_open(struct server **ret, struct relay *relay, enum family family, en
     uv_poll_start(&server->poll, UV_READABLE, on_readable);
     LIST_INSERT_HEAD(&relay->servers, server, link);
     relay->server_count++;
+    note_port(server, true);
     *ret = server;
     return 0;
 }
@@ -159,16 +173,18 @@ void server_close(struct server *server)
     udp_end_flows(server, NULL);
     LIST_REMOVE(server, link);
     server->relay->server_count--;
+    note_port(server, false);
     uv_poll_stop(&server->poll);
     uv_close((uv_handle_t *)&server->poll, on_closed);
     uv_close((uv_handle_t *)&server->timer, on_closed);
     close(server->fd);
 }
 
-void server_set(struct server *server, const struct backend_set *set, uint32_t affinity_seconds)
+void server_set(struct server *server, const struct backend_set *set, const struct backend_set *serving,
+                uint32_t affinity_seconds)
 {
     choice_set(&server->choice, set, affinity_seconds);
-    udp_end_flows(server, set);
+    udp_end_flows(server, serving ? serving : set);
 }
 
 uint16_t server_port(const struct server *server)

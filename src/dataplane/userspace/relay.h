@@ -19,6 +19,7 @@ struct relay {
     LIST_HEAD(, connection) connections;
     LIST_HEAD(, server) servers;
     uint64_t connection_count, flow_count, server_count;
+    uint64_t udp_ports[FAMILY_COUNT][65536 / 64]; /* that servers have; a bit each */
     int reserve_fd;        /* given up to refuse a connection where descriptors are out; -1 */
     uint64_t udp_idle_ms;  /* a UDP flow without datagrams for so long ends */
     uint32_t udp_flow_max; /* of one server; the one that is idle for longest goes */
@@ -35,9 +36,12 @@ int server_open(struct server **ret, struct relay *relay, enum family family, en
                 struct err *err);
 /* Established connections go on; UDP flows end. */
 void server_close(struct server *server);
-/* The endpoints from now on (copied). UDP flows to those that are gone end. */
-void server_set(struct server *server, const struct backend_set *set, uint32_t affinity_seconds);
+/* The endpoints of new connections and flows from now on (copied). UDP flows go on to all that are in serving
+ * (NULL: in set), though it may be that nobody new is sent there; the others end. */
+void server_set(struct server *server, const struct backend_set *set, const struct backend_set *serving,
+                uint32_t affinity_seconds);
 uint16_t server_port(const struct server *server); /* host order */
+bool relay_has_udp_port(const struct relay *relay, enum family family, uint16_t port);
 
 /* --- between the files of the relay --- */
 

@@ -47,7 +47,7 @@ static void set(struct server *server, const uint16_t *ports, uint32_t count, ui
         list[i].port = ports[i];
         assert_int_equal(address_parse("127.0.0.1", &list[i].address, NULL), 0);
     }
-    server_set(server, &set, affinity_seconds);
+    server_set(server, &set, NULL, affinity_seconds);
 }
 
 /* A port on which nobody is. */
@@ -163,11 +163,41 @@ static void test_datagrams(void **state)
         sendto(backend, i ? "TWO" : "ONE", 3, 0, (struct sockaddr *)&from[i], sizeof(from[i]));
         expect_text(&world->loop, clients[i], i ? "TWO" : "ONE");
     }
+    uint16_t served = server_port(server);
+    assert_true(relay_has_udp_port(&world->relay, FAMILY_IPV4, served));
+    assert_false(relay_has_udp_port(&world->relay, FAMILY_IPV6, served));
     set(server, NULL, 0, 0); /* the endpoint is gone */
     assert_int_equal(world->relay.flow_count, 0);
+    server_close(server);
+    assert_false(relay_has_udp_port(&world->relay, FAMILY_IPV4, served));
     close(clients[0]);
     close(clients[1]);
     close(backend);
+}
+
+/* An endpoint that nobody new is sent to, but which still serves. */
+static void test_flows_to_who_still_serves_stay(void **state)
+{
+    struct world *world = *state;
+    int old = bound_socket(SOCK_DGRAM), other = bound_socket(SOCK_DGRAM);
+    struct backend backends[2] = {{.port = port_of_socket(old)}, {.port = port_of_socket(other)}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(address_parse("127.0.0.1", &backends[i].address, NULL), 0);
+    const struct backend_set both = {.count = 2, .list = backends}, next = {.count = 1, .list = backends + 1};
+    struct server *server = open_server(world, PROTOCOL_UDP);
+    set(server, &backends[0].port, 1, 0);
+    int client = connected_socket(SOCK_DGRAM, server_port(server));
+    assert_int_equal(send(client, "one", 3, 0), 3);
+    hear(world, old, "one");
+    server_set(server, &next, &both, 0);
+    assert_int_equal(send(client, "two", 3, 0), 3);
+    hear(world, old, "two");
+    server_set(server, &next, &next, 0);
+    assert_int_equal(send(client, "three", 5, 0), 5);
+    hear(world, other, "three");
+    close(client);
+    close(old);
+    close(other);
 }
 
 /* A connected client hears an answer only from where it asked. */
@@ -251,6 +281,7 @@ int main(void)
         IN_WORLD(test_nobody_answers),
         IN_WORLD(test_established_goes_on),
         IN_WORLD(test_datagrams),
+        IN_WORLD(test_flows_to_who_still_serves_stay),
         IN_WORLD(test_answers_from_where_it_was_asked),
         IN_WORLD(test_idle_flows_end),
         IN_WORLD(test_next_datagram_goes_to_another),

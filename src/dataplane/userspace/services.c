@@ -52,6 +52,16 @@ static const struct backend_set *set_of(const struct entry *entry, enum family f
     return NULL;
 }
 
+/* Whom UDP flows may still go to; NULL for other protocols. */
+static const struct backend_set *serving_of(const struct entry *entry, enum family family,
+                                            uint32_t port_index)
+{
+    for (uint32_t i = 0; i < entry->serving_count; i++)
+        if (entry->serving[i].family == family && entry->serving[i].port_index == port_index)
+            return &entry->serving[i].backends;
+    return NULL;
+}
+
 /* --- holding node ports --- */
 
 static void hold_node_port(struct proxied *proxied, const struct frontend *frontend)
@@ -180,7 +190,7 @@ static int take_socket(struct services *services, struct proxied *proxied, const
         if (code < 0)
             return err_prefix(err, code, "Service %s", entry->name);
     }
-    server_set(*server, set, frontend->affinity_seconds);
+    server_set(*server, set, serving_of(entry, family, port_index), frontend->affinity_seconds);
     return 0;
 }
 

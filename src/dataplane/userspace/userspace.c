@@ -132,6 +132,11 @@ static bool is_disturbed(struct dataplane *dataplane)
     return writer_is_disturbed(((struct userspace *)dataplane)->writer);
 }
 
+static bool has_udp_socket(const struct dataplane *dataplane, enum family family, uint16_t port)
+{
+    return relay_has_udp_port(&((const struct userspace *)dataplane)->relay, family, port);
+}
+
 static const struct dataplane_restores *restores(const struct dataplane *dataplane)
 {
     return writer_restores(((const struct userspace *)dataplane)->writer);
@@ -188,6 +193,7 @@ const struct dataplane_ops userspace_dataplane = {
     .watch_fd = watch_fd,
     .is_disturbed = is_disturbed,
     .count_elements = count_elements,
+    .has_udp_socket = has_udp_socket,
     .restores = restores,
     .render = render,
     .inspect = inspect,
