@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """matrix.yaml as Python values: what to load into the folder, and what to ask. The file's own head explains its words."""
 import functools
-import os
 import pathlib
 import string
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 import yaml
 
 import manifests
+import modes
 from probe import Question
 from topology import OUTSIDE, backbone_address
 
@@ -213,18 +213,13 @@ class Case:
             groups = [[entry] for entry in asked]
         for group in groups:
             sources = set()
-            if expectation.source == "client" and not is_proxied():
+            if expectation.source == "client" and not modes.is_proxied():
                 sources = topology.addresses(name, family)
             elif expectation.source in ("client", "node"):
                 sources = set().union(*(topology.addresses(entry[2].name, family) for entry in group))
             mute = protocol == "sctp" and any(entry[2].name == name for entry in group)
             yield Row(" and ".join(entry[0] for entry in group), tuple(entry[1] for entry in group), expectation,
                       frozenset(sources), mute)
-
-
-def is_proxied():
-    """Whether connections go through the daemon: then pods see the node that passes them on (docs/decisions/0010)."""
-    return os.environ.get("LAB_MODE") == "userspace"
 
 
 @functools.cache

@@ -8,16 +8,32 @@ import tempfile
 FAMILIES = ("iptables", "ip6tables")
 TABLES = "*mangle\nCOMMIT\n*nat\nCOMMIT\n*filter\nCOMMIT\n"
 
+OVER_IPTABLES = {"iptables", "userspace"}
+
 # Test, or the begin of its name, and why. The packet matrix is not among them, and never will be.
+FIRST = "the kernel's nat chains have one priority for all of iptables, and the program that came first goes first"
+FAULT = "FAIRLEAD_FAULT fails a transaction of ours; here the transactions are those of iptables-restore"
+PROCESS = "nobody serves while there is no process: its sockets, and what is established over them, end with it"
 ONLY_ELSEWHERE = {
     "iptables": {
-        "test_handover.py::test_come_and_go":
-            "the kernel's nat chains have one priority for all of iptables, and the program that came first goes first",
-        "test_restart.py::test_failing_transaction":
-            "FAIRLEAD_FAULT fails a transaction of ours; here the transactions are those of iptables-restore",
+        "test_handover.py::test_come_and_go": FIRST,
+        "test_restart.py::test_failing_transaction": FAULT,
+    },
+    "userspace": {
+        "test_handover.py::test_come_and_go": FIRST,
+        "test_handover.py::test_modes_take_turns": PROCESS,
+        "test_restart.py::test_failing_transaction": FAULT,
+        "test_restart.py::test_stop_and_start": PROCESS,
+        "test_restart.py::test_kill_and_start": PROCESS,
+        "test_restart.py::test_stopped_proxy_keeps_serving": PROCESS,
+        "test_restart.py::test_change_while_down": PROCESS,
     },
 }
-ONLY_HERE = {"test_iptables": "iptables"}  # files and their mode
+ONLY_HERE = {  # files and their modes
+    "test_iptables.py": {"iptables"},
+    "test_iptables_faults.py": {"iptables", "userspace"},
+    "test_userspace.py": {"userspace"},
+}
 
 
 def mode():
@@ -27,7 +43,13 @@ def mode():
 
 def backend():
     """nft or legacy: whose programs come first in $PATH; "" for what the host has chosen."""
-    return os.environ.get("LAB_IPTABLES", "") if mode() == "iptables" else ""
+    return os.environ.get("LAB_IPTABLES", "") if mode() in OVER_IPTABLES else ""
+
+
+def is_proxied():
+    """Whether connections go through the daemon: then pods see the node that passes them on, and what is established
+    ends with the daemon (docs/decisions/0010)."""
+    return mode() == "userspace"
 
 
 def skip_what_cannot_hold(items):
@@ -37,8 +59,8 @@ def skip_what_cannot_hold(items):
             if f"{item.path.name}::{item.name}".startswith(name):
                 item.add_marker(pytest.mark.skip(reason=f"not in mode {mode()}: {reason}"))
         for name, only in ONLY_HERE.items():
-            if item.path.name.startswith(name) and mode() != only:
-                item.add_marker(pytest.mark.skip(reason=f"about the mode {only}"))
+            if item.path.name == name and mode() not in only:
+                item.add_marker(pytest.mark.skip(reason=f"about the mode {' or '.join(sorted(only))}"))
 
 
 class Programs:

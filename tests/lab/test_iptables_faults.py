@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The mode iptables under others' hands and with programs that fail: the rules come back, nothing stays half done."""
+"""The modes over iptables under others' hands and with programs that fail: the rules come back, nothing stays half
+done."""
+import dataclasses
 import fcntl
 import os
 import pathlib
@@ -23,6 +25,27 @@ STEADY, OTHER = ["10.96.40.1", "fd00:10:96::4001"], ["10.96.40.2", "fd00:10:96::
 BACKENDS = [modes.backend()] if modes.backend() else ["nft", "legacy"]
 PROGRAMS = [f"{family}tables{what}" for family in ("ip", "ip6") for what in ("", "-save", "-restore")]
 REPAIRING = "somebody else changed fairlead's rules"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A mode's chains: one that leads to services, one below it, and a jump in filter's FORWARD; the extension that a
+    Service with affinity needs; and what of its rules another socket changes, though they mean the same."""
+    leading: str
+    below: str
+    jump: tuple
+    extension: str
+    sockets: str = "^$"
+
+
+SHAPES = {
+    "iptables": Shape("KUBE-SVC-", "KUBE-SEP-", (
+        "-m", "comment", "--comment", "kubernetes forwarding rules", "-j", "KUBE-FORWARD"), "recent"),
+    "userspace": Shape("KUBE-PORTALS-CONTAINER", "KUBE-PORTALS-HOST", (
+        "-m", "conntrack", "--ctstate", "NEW", "-m", "comment", "--comment", "fairlead: refused portals",
+        "-j", "FAIRLEAD-PORTALS"), "REDIRECT", r"(?<=--to-ports )\d+|(?<=--dport )\d{4,5}"),
+}
+SHAPE = SHAPES.get(modes.mode(), SHAPES["iptables"])  # in all other modes nothing of this runs
 
 
 class Programs:
@@ -76,8 +99,8 @@ class Node:
         self.libraries.mkdir()
         for path in extensions().iterdir():
             (self.libraries / path.name).symlink_to(path)
-        self.proxy = Proxy(lab, "n1", self.folder, {"proxy-mode": "iptables"})
-        self.proxy.log_name = f"n1-iptables-{backend}.log"
+        self.proxy = Proxy(lab, "n1", self.folder)
+        self.proxy.log_name = f"n1-{modes.mode()}-{backend}.log"
 
     def keep_tracking(self):
         """Something else on the node that needs conntrack and nat, out of reach of what is flushed here.
@@ -110,6 +133,10 @@ class Node:
                 if re.search(r"KUBE-|FAIRLEAD-", line):
                     lines.append(f"{family} {table} {line.split(' [')[0]}")
         return sorted(lines)
+
+    def shape(self):
+        """The same, whichever sockets it leads to."""
+        return sorted(re.sub(SHAPE.sockets, "PORT", line) for line in self.rules())
 
     def chain(self, prefix):
         return next(word for line in self.rules() for word in line.split() if word.startswith(prefix)).lstrip(":")
@@ -174,16 +201,15 @@ def settled(node):
     node.other("a1 a2")
     node.becomes("served")
     time.sleep(patience.seconds(1.1))  # the limit on repairs, and one look at the legacy tables
-    before = node.rules()
+    before = node.shape()
     yield node
     for name in PROGRAMS:
         node.programs.heal(name)
     node.other("a1 a2")
-    wait_until(lambda: node.rules() == before, PATIENCE_S, lambda: difference(node, before))
+    wait_until(lambda: node.shape() == before, PATIENCE_S, lambda: difference(before, node.shape(), node))
 
 
-def difference(node, before):
-    now = node.rules()
+def difference(before, now, node):
     return (f"the rules as before; missing {[line for line in before if line not in now][:6]}, new "
             f"{[line for line in now if line not in before][:6]}; the log ends:\n{node.proxy.log()[-1500:]}")
 
@@ -207,15 +233,15 @@ def delete_jump(node):
 
 
 def delete_filter_jump(node):
-    node.ipt("-D", "FORWARD", "-m", "comment", "--comment", "kubernetes forwarding rules", "-j", "KUBE-FORWARD")
+    node.ipt("-D", "FORWARD", *SHAPE.jump)
 
 
 def flush_service_chain(node):
-    node.ipt("-t", "nat", "-F", node.chain("KUBE-SVC-"))
+    node.ipt("-t", "nat", "-F", node.chain(SHAPE.leading))
 
 
 def delete_rule(node):
-    node.ipt("-t", "nat", "-D", node.chain("KUBE-SEP-"), "1")
+    node.ipt("-t", "nat", "-D", node.chain(SHAPE.below), "1")
 
 
 def flush_everything(node):
@@ -236,7 +262,7 @@ def test_restored(settled, prober, tell, hand):
     before = settled.rules()
     with Load(prober, [("d1", STEADY[0], 80)]) as counts:
         hand(settled)
-        wait_until(lambda: settled.rules() == before, RESTORED_S, lambda: difference(settled, before))
+        wait_until(lambda: settled.rules() == before, RESTORED_S, lambda: difference(before, settled.rules(), settled))
         echoed = counts.echoed
         wait_until(lambda: counts.echoed > echoed, RESTORED_S, lambda: f"established connections go on: {counts}")
     tell(counts)
@@ -287,7 +313,7 @@ def test_no_fight(settled):
     """Who removes a jump again and again is answered twice a second at most."""
     turns, began = settled.proxy.status()[1], time.monotonic()
     while time.monotonic() - began < 3:
-        settled.ipt("-t", "nat", "-D", "POSTROUTING", "1", check=False)
+        settled.ipt("-t", "nat", "-D", "PREROUTING", "1", check=False)
         time.sleep(0.02)
     took = time.monotonic() - began
     assert 1 <= settled.proxy.status()[1] - turns <= 2 * took + 2
@@ -312,7 +338,7 @@ def test_lost_notifications(settled):
         assert lost > 0, "the buffer ran over"
     finally:
         os.kill(proxy.child.pid, signal.SIGCONT)
-    wait_until(lambda: settled.rules() == before, PATIENCE_S, lambda: difference(settled, before))
+    wait_until(lambda: settled.rules() == before, PATIENCE_S, lambda: difference(before, settled.rules(), settled))
     settled.namespace.run(["nft", "delete", "table", "ip", "bystander"])
 
 
@@ -386,13 +412,13 @@ def test_program_missing_later(settled):
 
 def test_extension_missing(settled):
     """A match that the programs or the kernel lack is named, in the programs' own words."""
-    library = settled.libraries / "libxt_recent.so"
+    library = settled.libraries / f"libxt_{SHAPE.extension}.so"
     since = len(settled.proxy.log())
     library.unlink()
     settled.folder.write("sticky.yaml", manifests.simple(
         "sticky", settled.lab.topology, ["10.96.40.3"], "a1", spec={"sessionAffinity": "ClientIP"}))
     try:
-        settled.says(since, "iptables-restore failed", "recent", "tried again")
+        settled.says(since, "iptables-restore failed", SHAPE.extension, "tried again")
         assert settled.verdict(STEADY[0]) == "served" and settled.verdict() == "served"
         assert settled.verdict("10.96.40.3") != "served"
     finally:

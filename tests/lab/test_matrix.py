@@ -2,6 +2,7 @@
 """Every packet of matrix.yaml. One test per case, protocol and family; all questions of a configuration are asked at
 once, when its first test runs, and each test then reads its own complaints."""
 import cases
+import modes
 import proxy
 import pytest
 import topology
@@ -21,7 +22,7 @@ def _identify(variant):
 
 def _cannot_run(variant):
     """Why the dataplane under test cannot answer this; "" when it can."""
-    return "SCTP does not pass a proxy in user space" if variant[1] == "sctp" and cases.is_proxied() else ""
+    return "SCTP does not pass a proxy in user space" if variant[1] == "sctp" and modes.is_proxied() else ""
 
 
 def _local_addresses(lab, wanted, verb):

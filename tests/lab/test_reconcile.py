@@ -5,6 +5,7 @@ import json
 import re
 
 import manifests
+import modes
 import proxy
 import pytest
 from probe import Question
@@ -274,11 +275,12 @@ def test_udp_of_live_endpoints_stays(cluster, lab, prober):
     assert ask() == first
     cluster.write("talk.yaml", udp_service(lab, "a1 a2 a3:terminating b1"))
     assert ask() == first
-    proxy_n1 = cluster.proxies["n1"]
-    proxy_n1.stop()
-    proxy_n1.start()
-    proxy_n1.wait_ready()
-    assert ask() == first
+    if not modes.is_proxied():  # there flows end with the process
+        proxy_n1 = cluster.proxies["n1"]
+        proxy_n1.stop()
+        proxy_n1.start()
+        proxy_n1.wait_ready()
+        assert ask() == first
     cluster.write("talk.yaml", udp_service(lab, "a1 a2 b1"))
     wait_until(lambda: "a3" not in ask(), RESTORED_S, "a3's connections moved")
     assert [new for new, old in zip(ask(), first) if old != "a3"] == [old for old in first if old != "a3"]

@@ -170,8 +170,10 @@ def test_affinity_and_external_traffic_policy_local(cluster, prober, lab):
     """An outside client that uses the cluster IP first still reaches the load-balancer address through n1's endpoint."""
     spec = {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "externalTrafficPolicy": "Local",
             "healthCheckNodePort": 32133}
-    cluster.write("outside.yaml", manifests.simple("outside", lab.topology, ["10.96.2.26"], "a1 a2 a3", spec=spec,
-                                                   vips=["198.51.100.78"]))
+    def write(**more):
+        cluster.write("outside.yaml", manifests.simple("outside", lab.topology, ["10.96.2.26"], "a1 a2 a3",
+                                                       spec={**spec, **more}, vips=["198.51.100.78"]))
+    write()
     for _ in range(5):
         for _ in range(3):
             asked = Question("client", "tcp", "10.96.2.26", 80, via="n1", timeout_s=2.0)
@@ -181,5 +183,9 @@ def test_affinity_and_external_traffic_policy_local(cluster, prober, lab):
         assert (answer.kind, answer.pod) == ("served", "a1"), answer
         pod = who(prober, "d1", "198.51.100.78")
         assert {who(prober, "d1", "198.51.100.78") for _ in range(5)} == {pod}
+        if modes.is_proxied():  # it is the program that remembers
+            write(sessionAffinity="None")
+            write()
+            continue
         for node in lab.topology.nodes:
             modes.forget_clients(lab.namespace(node))

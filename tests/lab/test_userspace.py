@@ -16,11 +16,9 @@ NOBODY = {4: "10.244.1.99", 6: "fd00:10:244:1::99"}  # no pod has it: nobody ans
 
 @pytest.fixture(scope="module")
 def cluster(lab):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_MODE", "userspace")
-        with proxy.Cluster(lab) as made:
-            made.write("shown.yaml", objects(lab))
-            yield made
+    with proxy.Cluster(lab) as made:
+        made.write("shown.yaml", objects(lab))
+        yield made
 
 
 def objects(lab, endpoints="a1 a2", spec=None, dead=False):

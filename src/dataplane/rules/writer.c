@@ -225,8 +225,8 @@ static int start(struct writer *writer, struct err *err)
 
 static bool is_needed(const struct writer *writer)
 {
-    return writer->step == STEP_SAVE ? writer->has_family[writer->family]
-                                     : writer->input[writer->family].len > 0;
+    return writer->has_family[writer->family] &&
+           (writer->step == STEP_SAVE || writer->input[writer->family].len > 0);
 }
 
 /* Starts the next program that has something to do: -EINPROGRESS; 0 when there is none. */

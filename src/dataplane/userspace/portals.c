@@ -18,6 +18,16 @@ static const struct {
     [PORTAL_REFUSED] = {TABLE_FILTER, "FAIRLEAD-PORTALS"},
 };
 
+enum layout_table portals_chain_table(enum portal_chain chain)
+{
+    return chains[chain].table;
+}
+
+const char *portals_chain_name(enum portal_chain chain)
+{
+    return chains[chain].name;
+}
+
 #define NEW_PORTALS                                                                                          \
     "-m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j FAIRLEAD-PORTALS"
 static const struct own_jump jumps[] = {

@@ -40,6 +40,9 @@ void portals_build(const struct entry *entry, const struct dataplane_node *node,
 void portals_done(struct portals *portals);
 bool portals_is_same(const struct portals *a, const struct portals *b);
 
+enum layout_table portals_chain_table(enum portal_chain chain);
+const char *portals_chain_name(enum portal_chain chain);
+
 /* Begins a layout with what is there without any service; then add them, then end it. layout_done. */
 void portals_layout_begin(struct layout *ret);
 void portals_layout_add(struct layout *layout, enum family family, const struct portals *portals);

@@ -210,8 +210,25 @@ static struct proxied *find(const struct services *services, const char *name)
     return proxied;
 }
 
+/* Where the portals of the service are others than before, it becomes the last of the list. */
+static void take_portals(struct services *services, struct proxied *proxied, const struct entry *entry,
+                         const struct dataplane_node *node, struct portals_change *change)
+{
+    const struct portal_sockets sockets = {.port_of = port_of, .is_held = is_held, .context = proxied};
+    struct portals next = {0};
+    portals_build(entry, node, &sockets, &next);
+    if (!portals_is_same(&proxied->portals, &next)) {
+        if (change)
+            portals_change_add(change, &proxied->portals, &next);
+        HASH_DEL(services->list, proxied);
+        HASH_ADD_KEYPTR(hh, services->list, proxied->name, strlen(proxied->name), proxied);
+    }
+    portals_done(&proxied->portals);
+    proxied->portals = next;
+}
+
 int services_put(struct services *services, const struct dataplane_node *node, const struct entry *entry,
-                 bool *has_new_rules, struct err *err)
+                 struct portals_change *change, struct err *err)
 {
     struct proxied *proxied = find(services, entry->name);
     if (!proxied) {
@@ -227,12 +244,7 @@ int services_put(struct services *services, const struct dataplane_node *node, c
     if (code < 0)
         return code;
     take_holds(proxied, entry);
-    const struct portal_sockets sockets = {.port_of = port_of, .is_held = is_held, .context = proxied};
-    struct portals next = {0};
-    portals_build(entry, node, &sockets, &next);
-    *has_new_rules |= !portals_is_same(&proxied->portals, &next);
-    portals_done(&proxied->portals);
-    proxied->portals = next;
+    take_portals(services, proxied, entry, node, change);
     return 0;
 }
 
@@ -250,23 +262,23 @@ static void drop(struct services *services, struct proxied *proxied)
     free(proxied);
 }
 
-bool services_remove(struct services *services, const char *name)
+void services_remove(struct services *services, const char *name, struct portals_change *change)
 {
     struct proxied *proxied = find(services, name);
-    if (proxied)
-        drop(services, proxied);
-    return proxied != NULL;
+    if (!proxied)
+        return;
+    portals_change_add(change, &proxied->portals, &(struct portals){0});
+    drop(services, proxied);
 }
 
 int services_load(struct services *services, const struct dataplane_node *node,
                   const struct entry *const *entries, size_t count, struct err *err)
 {
-    bool has_new_rules = false;
     struct proxied *proxied, *next;
     int code = 0;
     services->round++;
     for (size_t i = 0; code == 0 && i < count; i++)
-        code = services_put(services, node, entries[i], &has_new_rules, err);
+        code = services_put(services, node, entries[i], NULL, err);
     if (code < 0)
         return code;
     HASH_ITER (hh, services->list, proxied, next)
@@ -286,7 +298,9 @@ void services_done(struct services *services)
 
 void services_layout(const struct services *services, enum family family, struct layout *layout)
 {
-    for (const struct proxied *proxied = services->list; proxied; proxied = proxied->hh.next)
+    const struct proxied *last =
+        services->list ? ELMT_FROM_HH(services->list->hh.tbl, services->list->hh.tbl->tail) : NULL;
+    for (const struct proxied *proxied = last; proxied; proxied = proxied->hh.prev)
         portals_layout_add(layout, family, &proxied->portals);
 }
 

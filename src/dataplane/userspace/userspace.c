@@ -90,30 +90,38 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
     return code < 0 ? code : write_rules(userspace, node, ret, err);
 }
 
+static int take_changes(struct userspace *userspace, const struct dataplane_node *node,
+                        const struct dataplane_change *changes, size_t count, struct portals_change *ret,
+                        struct err *err)
+{
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        if (changes[i].next)
+            code = services_put(&userspace->services, node, changes[i].next, ret, err);
+        else if (changes[i].old)
+            services_remove(&userspace->services, changes[i].old->name, ret);
+    }
+    return code;
+}
+
 static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
                  const struct dataplane_change *changes, size_t count, struct dataplane_result *ret,
                  struct err *err)
 {
     struct userspace *userspace = (struct userspace *)dataplane;
-    bool has_new_rules = false;
+    struct portals_change change = {0};
+    struct writer_change written = {0};
     if (!userspace->is_known || !writer_is_known(userspace->writer))
         return err_set(err, ESTALE, "what iptables holds is not known");
-    for (size_t i = 0; i < count; i++) {
-        const struct entry *next = changes[i].next;
-        int code = 0;
-        if (next)
-            code = services_put(&userspace->services, node, next, &has_new_rules, err);
-        else if (changes[i].old)
-            has_new_rules |= services_remove(&userspace->services, changes[i].old->name);
-        if (code < 0) {
-            userspace->is_known = false;
-            return code;
-        }
-    }
-    if (has_new_rules)
-        return write_rules(userspace, node, ret, err);
+    int code = take_changes(userspace, node, changes, count, &change, err);
+    userspace->is_known = code == 0;
     *ret = (struct dataplane_result){0}; /* endpoints alone: the sockets know already */
-    return 0;
+    if (code == 0 && !portals_change_is_empty(&change)) {
+        portals_change_write(&change, &written);
+        code = writer_restore(userspace->writer, &written, ret, err);
+    }
+    portals_change_done(&change);
+    return code;
 }
 
 static int collect_delay_ms(const struct dataplane *dataplane)
