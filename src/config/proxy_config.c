@@ -34,9 +34,10 @@ static bool parse_socket(const char *text, struct arena *arena, struct socket_ad
 
 static enum proxy_mode parse_mode(const char *mode)
 {
-    return strcmp(mode, "nftables") == 0 ? PROXY_MODE_NFTABLES
-           : strcmp(mode, "ipvs") == 0   ? PROXY_MODE_IPVS
-                                         : PROXY_MODE_IPTABLES;
+    return strcmp(mode, "nftables") == 0    ? PROXY_MODE_NFTABLES
+           : strcmp(mode, "ipvs") == 0      ? PROXY_MODE_IPVS
+           : strcmp(mode, "userspace") == 0 ? PROXY_MODE_USERSPACE
+                                            : PROXY_MODE_IPTABLES;
 }
 
 static enum local_mode parse_local_mode(const char *mode)
@@ -125,6 +126,6 @@ bool config_resolve(const struct proxy_settings *settings, struct arena *arena, 
             warn(report, arena_printf(arena, "feature gate %s has no effect: it belonged to earlier releases",
                                       whole->gates[i].name));
     if (*whole->port_range)
-        warn(report, "portRange has no effect: it belonged to the userspace mode");
+        warn(report, "portRange has no effect: the mode userspace takes ports that are free");
     return true;
 }

@@ -6,7 +6,8 @@
 
 /* kube-proxy's configuration as the rest of the program reads it: judged, parsed, nothing left to default. */
 
-enum proxy_mode { PROXY_MODE_IPTABLES, PROXY_MODE_IPVS, PROXY_MODE_NFTABLES };
+/* userspace was kube-proxy's until 1.25. */
+enum proxy_mode { PROXY_MODE_IPTABLES, PROXY_MODE_IPVS, PROXY_MODE_NFTABLES, PROXY_MODE_USERSPACE };
 /* How traffic of the node's own pods is told from other traffic. */
 enum local_mode {
     LOCAL_MODE_CLUSTER_CIDR,

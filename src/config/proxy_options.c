@@ -49,7 +49,7 @@ static int set_flag(struct proxy_options *options, const struct proxy_flag *flag
         options->warnings[options->warning_count++] =
             *flag->instead_of
                 ? arena_printf(arena, "--%s is deprecated: use --%s", flag->name, flag->instead_of)
-                : arena_printf(arena, "--%s has no effect: it belonged to the userspace mode", flag->name);
+                : arena_printf(arena, "--%s has no effect: the mode userspace has it no longer", flag->name);
     return 0;
 }
 

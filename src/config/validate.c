@@ -237,9 +237,11 @@ static void check_local_mode(struct faults *faults, const struct path *path,
         check_cluster_cidrs(faults, path_field(in, "ClusterCIDRs"), settings->cluster_cidrs);
 }
 
+/* Kubernetes 1.36 knows userspace no longer, and so its sentence does not. */
 static void check_mode(struct faults *faults, const struct path *path, const char *mode)
 {
-    if (strcmp(mode, "iptables") != 0 && strcmp(mode, "ipvs") != 0 && strcmp(mode, "nftables") != 0)
+    if (strcmp(mode, "iptables") != 0 && strcmp(mode, "ipvs") != 0 && strcmp(mode, "nftables") != 0 &&
+        strcmp(mode, "userspace") != 0)
         fault_invalid(faults, path_field(path_field(path, "Mode"), "ProxyMode"), mode,
                       "must be iptables, ipvs, nftables or blank (blank means the best-available proxy "
                       "[currently iptables])");

@@ -204,7 +204,7 @@ static void put_gates(struct writing *writing, const struct proxy_settings *sett
 static void put_iptables(struct writing *writing, const struct proxy_config *config)
 {
     const struct proxy_settings *settings = config->settings;
-    bool is_mine = config->mode == PROXY_MODE_IPTABLES;
+    bool is_mine = config->mode == PROXY_MODE_IPTABLES || config->mode == PROXY_MODE_USERSPACE;
     put_head(writing, "iptables");
     put_bool(writing, "  localhostNodePorts", settings->has_localhost_node_ports);
     put_bool(writing, "  masqueradeAll", config->mode != PROXY_MODE_NFTABLES && settings->masquerades_all);

@@ -106,7 +106,7 @@ static int open_web(struct daemon *daemon, struct err *err)
         .report = on_report,
         .context = daemon,
     };
-    daemon->metrics.mode = daemon->mode->is_of_iptables ? METRICS_MODE_IPTABLES : METRICS_MODE_NFTABLES;
+    daemon->metrics.mode = daemon->mode->restores ? METRICS_MODE_IPTABLES : METRICS_MODE_NFTABLES;
     traffic_init(&daemon->traffic, &daemon->loop, &daemon->sync, &daemon->interfaces);
     daemon->traffic.report = on_report;
     daemon->traffic.context = daemon;

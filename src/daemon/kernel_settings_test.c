@@ -99,6 +99,7 @@ static void localhost_of_iptables(void **state)
         snprintf(yaml, sizeof(yaml), NO_CONNTRACK "mode: iptables\n%s", with[i]);
         assert_wanted(yaml, PROXY_MODE_IPTABLES, 2, CONF "route_localnet=1\n");
         assert_wanted(yaml, PROXY_MODE_NFTABLES, 2, "");
+        assert_wanted(yaml, PROXY_MODE_USERSPACE, 2, "");
     }
     for (size_t i = 0; i < ARRAY_LEN(without); i++) {
         snprintf(yaml, sizeof(yaml), NO_CONNTRACK "mode: iptables\n%s", without[i]);

@@ -32,6 +32,7 @@ enum metrics_policy { METRICS_POLICY_INTERNAL, METRICS_POLICY_EXTERNAL };
 enum metrics_code { METRICS_CODE_200, METRICS_CODE_503 };
 
 /* Whose families of kube-proxy's are shown. */
+/* Which of the two the rules are written with. */
 enum metrics_mode { METRICS_MODE_NFTABLES, METRICS_MODE_IPTABLES };
 
 struct metrics_process {

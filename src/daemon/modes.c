@@ -40,7 +40,9 @@ const char *modes_list(void)
 
 enum proxy_mode modes_number(const struct dataplane_ops *mode)
 {
-    return mode == &nftables_dataplane ? PROXY_MODE_NFTABLES : PROXY_MODE_IPTABLES;
+    return mode == &nftables_dataplane    ? PROXY_MODE_NFTABLES
+           : mode == &userspace_dataplane ? PROXY_MODE_USERSPACE
+                                          : PROXY_MODE_IPTABLES;
 }
 
 const char *modes_of_config(const struct proxy_config *config, bool *ret_is_missing)
@@ -48,6 +50,8 @@ const char *modes_of_config(const struct proxy_config *config, bool *ret_is_miss
     *ret_is_missing = config->mode == PROXY_MODE_IPVS;
     if (config->mode == PROXY_MODE_NFTABLES)
         return "nftables";
+    if (config->mode == PROXY_MODE_USERSPACE)
+        return "userspace";
     return config->is_mode_open || *ret_is_missing ? MODE_KUBE_PROXY : "iptables";
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/modes.h"
 
+#include "dataplane/iptables/iptables.h"
+#include "dataplane/userspace/userspace.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +21,7 @@ static void what_a_configuration_asks_for(void **state)
     } cases[] = {
         {PROXY_MODE_NFTABLES, false, false, "nftables"},
         {PROXY_MODE_IPTABLES, false, false, "iptables"},
+        {PROXY_MODE_USERSPACE, false, false, "userspace"},
         {PROXY_MODE_IPTABLES, true, false, MODE_KUBE_PROXY},
         {PROXY_MODE_IPVS, false, true, MODE_KUBE_PROXY},
     };
@@ -34,6 +38,20 @@ static void names(void **state)
     assert_true(modes_has("nftables") && modes_has("iptables") && modes_has("auto"));
     assert_false(modes_has("ipvs") || modes_has("") ||
                  modes_has(MODE_KUBE_PROXY)); /* a word among ourselves */
+}
+
+/* Both ways: what the kernel is asked for goes by the number of the mode that serves. */
+static void numbers(void **state)
+{
+    static const enum proxy_mode numbers[] = {PROXY_MODE_NFTABLES, PROXY_MODE_IPTABLES, PROXY_MODE_USERSPACE};
+    const struct dataplane_ops *const modes[] = {&nftables_dataplane, &iptables_dataplane,
+                                                 &userspace_dataplane};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        const struct proxy_config config = {.mode = numbers[i]};
+        bool is_missing;
+        assert_int_equal(modes_number(modes[i]), numbers[i]);
+        assert_string_equal(modes_of_config(&config, &is_missing), modes[i]->name);
+    }
 }
 
 /* A folder without programs: a mode that was named is refused with its reason, a mode that nobody named is
@@ -93,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_configuration_asks_for),
         cmocka_unit_test(names),
+        cmocka_unit_test(numbers),
         cmocka_unit_test(without_programs),
         cmocka_unit_test(probing),
     };
