@@ -53,7 +53,7 @@ class MountedProxy(fed.FedProxy):
                 "--control-socket", str(self.socket)]
 
 
-@pytest.mark.parametrize("name", ["kubeadm-1.21-dual-stack", "kubeadm-1.25", "kubeadm-1.36", "kubeadm-edited"])
+@pytest.mark.parametrize("name", ["kubeadm-1.21-dual-stack", "kubeadm-1.21-userspace", "kubeadm-1.25", "kubeadm-1.36", "kubeadm-edited"])
 def test_as_mounted(lab, prober, api, rest, fleet, name):
     usual = fleet.proxies[NODE]
     usual.stop()

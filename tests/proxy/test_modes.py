@@ -99,6 +99,25 @@ def test_follows_the_file(lab, prober, configured, node_port, backend):  # noqa:
     assert_untouched(counts)
 
 
+def test_userspace(lab, prober, configured, node_port):  # noqa: F811
+    """kube-proxy's first mode. It spares its own portals when it removes what others left, and takes them away when
+    another mode follows."""
+    restart(configured, {**configured.config, "mode": "userspace", "logging": {"verbosity": 2}})
+    assert mode_of(lab) == "userspace"
+    configured.wait_log("nothing of kube-proxy is left")
+    assert re.search(r"-A KUBE-PORTALS-CONTAINER -d 10.96.4.9/32 -p tcp .*default/ported:tcp.* -j REDIRECT", rules(lab))
+    metrics = pages.metrics(lab.namespace(NODE))
+    assert metrics["kubeproxy_sync_proxy_rules_iptables_total"].value(table="nat", ip_family="IPv4") > 0
+    for client, address, port in (("c2", "10.96.4.9", 80), (NODE, "10.96.4.9", 80), ("client", node_port, PORT)):
+        assert ask(prober, client, address, port).pod == "a1"
+    pid = configured.child.pid
+    configured.write({**configured.config, "mode": "nftables"})
+    wait_until(lambda: mode_of(lab) == "nftables", fed.CAUGHT_UP_S, lambda: configured.log()[-2000:])
+    assert not re.search("PORTAL|NODEPORT", rules(lab)), rules(lab)
+    wait_pod(prober, "a1", "client", node_port, PORT)
+    assert configured.child.pid == pid and configured.child.poll() is None
+
+
 def test_nobody_names_one(lab, configured):  # noqa: F811
     """kube-proxy's default; and without programs what there is, with the reason."""
     restart(configured, without(configured.config, "mode"))
