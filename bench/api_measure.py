@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api_world import Embedded, Peer
 from harness import Fault
-from harness.measure import idle, memory
+from harness.measure import idle, memory, scheduled
 from harness.world import run, wait_quiet
 
 ENDPOINTS = 10
@@ -35,12 +35,6 @@ def memory_all(world):
     each = [memory(pid) for pid in world.pids()]
     return {"resident_kib": each[0]["resident_kib"], "peak_kib": each[0]["peak_kib"],
             "all_resident_kib": sum(one["resident_kib"] for one in each)}
-
-
-def scheduled(pid):
-    """Nanoseconds on a CPU, and ready without one, over all threads."""
-    each = [(task / "schedstat").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return [sum(int(words[i]) for words in each) for i in (0, 1)]
 
 
 def line_of(watch, world):

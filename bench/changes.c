@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Makes the changes of a plan one by one, in the folder that the daemon watches or at an API server, times
  * each from before rename(), unlink() or PUT, and from their end, to the commit that the kernel shows, and
- * then proves by connections that it is in force. Prints one line of JSON per change. */
+ * then proves by connections that it is in force. Without commits (--watch none) it is connections alone that
+ * tell: the change is in force with the first one at a new endpoint after which none is answered otherwise.
+ * Prints one line of JSON per change. */
 #include "answer.h"
 #include "api_client.h"
 #include "base/arena.h"
@@ -30,6 +32,7 @@ struct prober {
     enum watch_mode mode;
     pid_t pid;
     int64_t settle_ns, limit_ns; /* quiet time after a change, and how long it may take */
+    int64_t blind_ns;            /* from the change to the first look; 0: look at once */
     unsigned pause_us;
     struct watch watch;
     /* Of the API server; NULL: none. The three are paths of PEM files. */
@@ -39,10 +42,11 @@ struct prober {
 };
 
 /* All times are CLOCK_MONOTONIC. late: the first commit after the change did not bring it into force, so
- * commit_ns is that of a later one. */
+ * commit_ns is that of a later one. met_ns: a connection was answered by the endpoint that must answer, or,
+ * where none must, by one that may. */
 struct sample {
     uint32_t generation, commits;
-    int64_t begin_ns, changed_ns, commit_ns, first_answer_ns, cpu_ns, waited_ns;
+    int64_t begin_ns, changed_ns, commit_ns, first_answer_ns, met_ns, cpu_ns, waited_ns;
     unsigned probes, lost;
     int lost_code; /* errno of the last one lost */
     bool late;
@@ -61,7 +65,9 @@ static int option_take(struct prober *prober, int letter, char *value)
     }
     switch (letter) {
     case 'w':
-        prober->mode = text_equal(value, "event") ? WATCH_EVENT : WATCH_POLL;
+        prober->mode = text_equal(value, "event")  ? WATCH_EVENT
+                       : text_equal(value, "none") ? WATCH_NONE
+                                                   : WATCH_POLL;
         return 0;
     case 's':
         prober->settle_ns = strtol(value, NULL, 10) * MS;
@@ -71,6 +77,9 @@ static int option_take(struct prober *prober, int letter, char *value)
         return 0;
     case 'l':
         prober->limit_ns = strtol(value, NULL, 10) * MS;
+        return 0;
+    case 'b':
+        prober->blind_ns = strtol(value, NULL, 10) * MS;
         return 0;
     case 'u':
         prober->pause_us = (unsigned)strtoul(value, NULL, 10);
@@ -82,19 +91,14 @@ static int option_take(struct prober *prober, int letter, char *value)
 
 static int options_parse(int argc, char **argv, struct prober *prober)
 {
-    static const struct option longs[] = {{"node-ns", required_argument, NULL, 'n'},
-                                          {"client-ns", required_argument, NULL, 'c'},
-                                          {"watch", required_argument, NULL, 'w'},
-                                          {"settle-ms", required_argument, NULL, 's'},
-                                          {"pid", required_argument, NULL, 'p'},
-                                          {"limit-ms", required_argument, NULL, 'l'},
-                                          {"pause-us", required_argument, NULL, 'u'},
-                                          {"api-ns", required_argument, NULL, 'a'},
-                                          {"address", required_argument, NULL, 'A'},
-                                          {"authority", required_argument, NULL, 'R'},
-                                          {"certificate", required_argument, NULL, 'C'},
-                                          {"key", required_argument, NULL, 'K'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"node-ns", required_argument, NULL, 'n'},   {"client-ns", required_argument, NULL, 'c'},
+        {"watch", required_argument, NULL, 'w'},     {"settle-ms", required_argument, NULL, 's'},
+        {"pid", required_argument, NULL, 'p'},       {"limit-ms", required_argument, NULL, 'l'},
+        {"blind-ms", required_argument, NULL, 'b'},  {"pause-us", required_argument, NULL, 'u'},
+        {"api-ns", required_argument, NULL, 'a'},    {"address", required_argument, NULL, 'A'},
+        {"authority", required_argument, NULL, 'R'}, {"certificate", required_argument, NULL, 'C'},
+        {"key", required_argument, NULL, 'K'},       {0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", longs, NULL)) != -1)
@@ -116,6 +120,7 @@ static int step_prove(const struct plan_step *step, struct sample *sample, struc
 {
     struct plan_seen seen = {0};
     struct in_addr endpoint;
+    bool had_must = false;
 
     do {
         int result = answer_check(&step->at, ANSWER_LIMIT_MS, &endpoint);
@@ -132,6 +137,9 @@ static int step_prove(const struct plan_step *step, struct sample *sample, struc
             return -EAGAIN;
         if (seen.probes == 1)
             sample->first_answer_ns = clock_now();
+        if (seen.probes == 1 || (seen.has_must && !had_must))
+            sample->met_ns = clock_now();
+        had_must = seen.has_must;
         if (plan_is_satisfied(step, &seen))
             return 0;
     } while (seen.probes < PROBES_MAX);
@@ -155,6 +163,24 @@ static int change_make(struct prober *prober, const struct plan_step *step, cons
     int result = step->op == PLAN_RENAME ? rename(step->from, step->to) : unlink(step->to);
 
     return result < 0 ? err_set(err, errno, "%s: %s", step->to, strerror(errno)) : 0;
+}
+
+/* By connections alone. */
+static int force_await(struct prober *prober, const struct plan_step *step, struct sample *sample,
+                       struct err *err)
+{
+    int64_t limit_ns = sample->changed_ns + prober->limit_ns;
+    struct err why;
+
+    while (step_prove(step, sample, &why) < 0) {
+        sample->late = true;
+        if (clock_now() > limit_ns)
+            return err_set(err, ETIMEDOUT, "not in force after %lld s: %s (%u connections)",
+                           (long long)(prober->limit_ns / MS / 1000), why.text, sample->probes);
+        usleep(prober->pause_us);
+    }
+    sample->commit_ns = step->allowed_count ? sample->met_ns : clock_now();
+    return 0;
 }
 
 static int commit_await(struct prober *prober, const struct plan_step *step, int64_t waited_ns,
@@ -265,13 +291,20 @@ static int step_run(struct prober *prober, const struct plan_step *step, struct 
     sample->begin_ns = clock_now();
     result = change_make(prober, step, &body, err);
     sample->changed_ns = clock_now();
+    if (prober->blind_ns) {
+        usleep((useconds_t)(prober->blind_ns / 1000));
+        sample->cpu_ns = cpu_so_far(prober) - cpu_ns;
+    }
     if (result >= 0)
-        result = commit_await(prober, step, waited_ns, sample, err);
+        result = prober->mode == WATCH_NONE || prober->blind_ns
+                     ? force_await(prober, step, sample, err)
+                     : commit_await(prober, step, waited_ns, sample, err);
     if (result >= 0)
         result = settle(prober, sample, err);
     if (result >= 0 && process_cpu_ns(prober->pid) < 0)
         result = err_set(err, ECHILD, "the daemon is gone");
-    sample->cpu_ns = cpu_so_far(prober) - cpu_ns;
+    if (!prober->blind_ns)
+        sample->cpu_ns = cpu_so_far(prober) - cpu_ns;
     return result;
 }
 
@@ -343,9 +376,11 @@ int main(int argc, char **argv)
     struct err err;
 
     if (options_parse(argc, argv, &prober) < 0) {
-        fprintf(stderr, "usage: bench-changes --node-ns PATH --client-ns PATH --pid PID [--watch poll|event] "
-                        "[--pause-us N] [--settle-ms N] [--limit-ms N]\n    [--api-ns PATH --address IP:PORT "
-                        "--authority PEM --certificate PEM --key PEM] PLAN\n");
+        fprintf(stderr,
+                "usage: bench-changes --node-ns PATH --client-ns PATH --pid PID [--watch poll|event|none] "
+                "[--pause-us N] [--settle-ms N] [--limit-ms N] [--blind-ms N]\n    [--api-ns PATH --address "
+                "IP:PORT "
+                "--authority PEM --certificate PEM --key PEM] PLAN\n");
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -13,8 +13,9 @@ int netns_enter(const char *path, struct err *err);
  * Listening makes the kernel build a message for every element of a commit, though the socket's filter lets
  * NFT_MSG_NEWGEN alone through. Ten elements replaced, send to acknowledgement, on Linux 6.18, p50: nobody
  * looks 27 us, polling 27 us from another CPU, listening 60 us. So polling is the rule; listening is for
- * machines with one CPU. */
-enum watch_mode { WATCH_POLL, WATCH_EVENT };
+ * machines with one CPU. WATCH_NONE is for those whose changes nf_tables does not show: legacy iptables,
+ * IPVS, a proxy's own sockets. */
+enum watch_mode { WATCH_POLL, WATCH_EVENT, WATCH_NONE };
 
 struct watch {
     enum watch_mode mode;

@@ -5,24 +5,17 @@ import os
 import time
 from pathlib import Path
 
-from api_measure import scheduled
 from api_world import Embedded, Peer
-from harness import Fault
 from harness.cluster import GROUPS
-from harness.measure import check_sample, idle, memory
+from harness.measure import check_elements, check_sample, cpu_ns, idle, memory, start_cpu_ns, start_steps
+from harness.modes import NFTABLES, usable
 from harness.world import SERVICE_CIDR, wait_quiet
-from proxy_world import API_HOST, ApiPlan, ProxyCluster, contenders, plan_changes, write_requests
+from proxy_world import (API_HOST, ApiPlan, Fairlead, ProxyCluster, contenders, plan_changes, variant_name,
+                         write_requests)
 
 VICTIMS, DOORS = 50, 5
 BURST_CONNECTIONS = 8
 BURST_PROVEN = 40
-START_LIMIT_S = 300
-
-
-def cpu_ns(pid):
-    """On a CPU, with the children that it has waited for (those counted in ticks)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return scheduled(pid)[0] + sum(int(word) for word in fields[13:15]) * 10**9 // os.sysconf("SC_CLK_TCK")
 
 
 def send(api, path, connections):
@@ -41,14 +34,13 @@ def fill(api, cluster, work, options, say):
     return {"objects": count, "body_bytes": size, "seconds": (found["end_ns"] - found["begin_ns"]) / 1e9}
 
 
-def start(world, cluster):
+def start(world, cluster, limit_s):
     wait_quiet()
-    result = world.start(cluster.last.step("check", "check"), START_LIMIT_S)
+    result = world.start(start_steps(cluster), limit_s)
+    result["whole_cpu_ns"] = start_cpu_ns(world.pid)
     check_sample(world, cluster)
-    if world.proxy == "fairlead":  # kube-proxy has a chain for each endpoint
-        result |= world.elements()
-        if result["elements"] < cluster.endpoint_count:
-            raise Fault(f"{result['elements']} elements in the kernel for {cluster.endpoint_count} endpoints")
+    if world.program == "fairlead" and world.mode is NFTABLES:  # kube-proxy has a chain for each endpoint
+        check_elements(world, cluster, result)
     return result
 
 
@@ -88,7 +80,7 @@ def burst(world, cluster, count, options):
 
 
 def round_of(world, cluster, samples, options):
-    found = {"load": os.getloadavg()[0], "start": start(world, cluster)}
+    found = {"load": os.getloadavg()[0], "start": start(world, cluster, options.proxy_start_limit_s)}
     if options.proxy_idle_s:
         found["idle"] = idle(world.pid, options.proxy_idle_s)
     if samples:
@@ -104,19 +96,25 @@ def measure_one(api, cluster, tools, work, options, entry, attempt, say):
     wait_quiet()
     api.start()
     entry["fill"] = fill(api, cluster, work, options, say)
+    given_up = set()  # a start that takes too long would take as long again
     for turn in range(options.proxy_rounds):
-        for kind in contenders():
-            samples = options.proxy_samples if kind.proxy == "fairlead" else options.proxy_peer_samples
-            world = kind(tools, work, api)
-            say(f"{api.name}, {cluster.size} services: {world.proxy}, round {turn + 1} of "
-                f"{options.proxy_rounds}")
+        for kind in contenders(usable(options.proxy_modes, say), options.proxy_paces):
+            if kind in given_up:
+                continue
+            program, mode, is_hasty = kind
+            samples = options.proxy_samples if program is Fairlead else options.proxy_peer_samples
+            world = program(tools, work, api, mode, is_hasty)
+            say(f"{api.name}, {cluster.size} services: {world}, round {turn + 1} of {options.proxy_rounds}")
 
             def one(world=world, samples=samples):
                 with world:
                     return round_of(world, cluster, samples, options)
-            found = attempt(f"{world.proxy} at {api.name}", one)
+            found = attempt(f"{world} at {api.name}, {cluster.size} services", one)
             if found:
-                entry["rounds"].append({"proxy": world.proxy, "round": turn} | found)
+                entry["rounds"].append({"program": world.program, "mode": mode.name, "is_hasty": is_hasty,
+                                        "variant": variant_name(mode, is_hasty), "round": turn} | found)
+            else:
+                given_up.add(kind)
 
 
 def servers(tools, disk):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN in two of its modes.
-Each start is on a node of its own, with namespaces that nothing was programmed in before."""
+"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN, in the same modes. Each start is on a node of its own, with namespaces that nothing was programmed in before."""
 import json
 import os
-import shutil
 
 from harness import Fault
 from harness.cluster import GROUPS, Cluster, Plan
@@ -98,43 +96,58 @@ def plan_changes(cluster, world, groups, samples):
 
 
 class Contender(World):
-    """A node and the proxy on it. `api` is the ApiWorld that feeds it."""
+    """A node and the proxy on it. `api` is the ApiWorld that feeds it.
 
-    proxy = ""      # its name in the results
-    settle_ms = 40  # quiet time after a change
-    limit_ms = 5000
+    Both programs begin at most one sync a second where they write by iptables (minSyncPeriod), and kube-proxy
+    always does. So each rests a second more after a change, that none has to wait for that: what is measured
+    is the sync, not its rate limit. is_hasty: with a minSyncPeriod of 0, and little rest."""
 
-    def __init__(self, tools, work, api):
-        super().__init__(tools, work)
-        self.api = api
+    program = ""  # its name in the results
+    limit_ms = 120000
+
+    def __init__(self, tools, work, api, mode, is_hasty=False):
+        super().__init__(tools, work, mode)
+        self.api, self.is_hasty = api, is_hasty
+        self.settle_ms = 40 if is_hasty or not self.has_pace_in(mode) else 1100
+
+    @classmethod
+    def has_pace_in(cls, mode):
+        return True
+
+    def __str__(self):
+        return f"{self.program} {variant_name(self.mode, self.is_hasty)}"
 
     def _lay(self):
         super()._lay()
         self.api.attach(self.ns("node"), NODE_HOSTS + str(2 + World.made % 250))
 
     def make_changes(self, plan, pause_us, timeout_s=1800):
+        watch = "poll" if self.mode.has_commits else "none"
         words = ["--api-ns", f"/run/netns/{self.api.ns}", "--limit-ms", self.limit_ms, "--pause-us", pause_us]
-        return self.changes(plan, "poll", self.settle_ms, words + self.api.identity(), timeout_s)
+        return self.changes(plan, watch, self.settle_ms, words + self.api.identity(), timeout_s)
+
+    def flags(self):
+        hasty = [f"--{self.mode.word}-min-sync-period", "0s"] if self.is_hasty else []
+        return ["--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
+                self.mode.word] + NODE_FLAGS + CONNTRACK_FLAGS + hasty
 
 
 class Fairlead(Contender):
-    proxy = "fairlead"
+    program = "fairlead"
+
+    @classmethod
+    def has_pace_in(cls, mode):
+        return has_pace(mode)
 
     def command(self):
-        return [self.tools.daemon, "proxy", "--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
-                "nftables", "--control-socket", self.socket] + NODE_FLAGS + CONNTRACK_FLAGS
+        return [self.tools.daemon, "proxy", "--control-socket", self.socket] + self.flags()
 
 
 class KubeProxy(Contender):
-    """It begins at most one sync a second, and rests a second more after each change so that none has to wait
-    for that: what is measured is the sync, not its rate limit."""
-    mode = ""
-    settle_ms = 1100
-    limit_ms = 120000
+    program = "kube-proxy"
 
     def command(self):
-        return [os.environ["KUBE_PROXY_BIN"], "--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
-                self.mode] + NODE_FLAGS + CONNTRACK_FLAGS
+        return [os.environ["KUBE_PROXY_BIN"]] + self.flags()
 
     def stop(self, limit_s=30):
         """SIGTERM simply ends it."""
@@ -142,23 +155,21 @@ class KubeProxy(Contender):
         return {}
 
 
-class KubeProxyNftables(KubeProxy):
-    mode = "nftables"
-    proxy = "kube-proxy nftables"
+def has_pace(mode):
+    """Whether both programs hold a minSyncPeriod in it."""
+    return mode.word != "nftables"
 
 
-class KubeProxyIptables(KubeProxy):
-    mode = "iptables"
-    proxy = "kube-proxy iptables"
+def variant_name(mode, is_hasty):
+    return f"{mode}, minSyncPeriod 0" if is_hasty else str(mode)
 
 
-def contenders():
-    """Those who take turns, in this order."""
-    found = [Fairlead]
+def contenders(modes, paces):
+    """Those who take turns, in this order: (class, mode, is_hasty)."""
+    programs = [Fairlead]
     if os.environ.get("KUBE_PROXY_BIN"):
         if not os.access(os.environ["KUBE_PROXY_BIN"], os.X_OK):
             raise Fault("KUBE_PROXY_BIN names no program")
-        found.append(KubeProxyNftables)
-        if shutil.which("iptables-restore", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
-            found.append(KubeProxyIptables)
-    return found
+        programs.append(KubeProxy)
+    return [(program, mode, pace == "0") for mode in modes for pace in (paces if has_pace(mode) else ["default"])
+            for program in programs]

@@ -6,6 +6,7 @@
     bench/run.py --quick --sizes 1000        a few minutes less
     bench/run.py --kinds replace,policy      these changes only
     bench/run.py --measures connections      one measure only
+    bench/run.py --measures modes            each --proxy-mode; userspace beside haproxy
     bench/run.py --measures api              the embedded API server (and kube-apiserver: KUBEBUILDER_ASSETS)
     bench/run.py --measures proxy            fairlead proxy at an API server (and kube-proxy: KUBE_PROXY_BIN)
 
@@ -28,14 +29,17 @@ sys.dont_write_bytecode = True  # nothing but results is left in the source tree
 
 import api_measure  # noqa: E402
 import api_report  # noqa: E402
+import mode_measure  # noqa: E402
+import mode_report  # noqa: E402
 import proxy_measure  # noqa: E402
 import proxy_report  # noqa: E402
 from harness import Fault, measure, report  # noqa: E402
 from harness.cluster import GROUPS  # noqa: E402
+from harness.modes import MODES  # noqa: E402
 from harness.world import Tools  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-MEASURES = ["start", "idle", "changes", "restart", "connections", "size", "api", "proxy"]
+MEASURES = ["start", "idle", "changes", "restart", "connections", "size", "modes", "api", "proxy"]
 
 
 def options_parse():
@@ -69,6 +73,15 @@ def options_parse():
                         help="how commits are seen: polling the generation from another CPU, or listening")
     parser.add_argument("--no-realtime", dest="realtime", action="store_false",
                         help="share the CPUs fairly with whatever else runs on this machine")
+    parser.add_argument("--mode-sizes", type=numbers, default=[1000, 5000, 10000],
+                        help="numbers of services, each with ten endpoints, for each mode")
+    parser.add_argument("--modes", type=words(list(MODES)), default=list(MODES),
+                        help=f"{', '.join(MODES)}: those that this machine cannot run are left out")
+    parser.add_argument("--mode-samples", type=int, help="changes of each kind in each mode (60)")
+    parser.add_argument("--mode-rounds", type=int, help="rounds over the connection targets; 0: none (15)")
+    parser.add_argument("--mode-start-limit-s", type=int, default=300, help="for a start in any mode")
+    parser.add_argument("--stream-rounds", type=int, help="streams beside haproxy's; 0: none (15)")
+    parser.add_argument("--stream-ms", type=int, default=1000, help="length of a stream")
     parser.add_argument("--api-sizes", type=numbers, default=[10000],
                         help="numbers of services, each with ten endpoints, for the API server")
     parser.add_argument("--api-watchers", type=int, default=200, help="watches that are open at the same time")
@@ -83,6 +96,11 @@ def options_parse():
     parser.add_argument("--proxy-groups", type=words([group for group in GROUPS if group != "add-remove"]),
                         default=["replace", "replace-all", "resize", "policy", "external"],
                         help="kinds of change made at the API server")
+    parser.add_argument("--proxy-modes", type=words([name for name in MODES if name != "userspace"]),
+                        default=["nftables", "iptables"], help="of both programs")
+    parser.add_argument("--proxy-paces", type=words(["default", "0"]), default=["default"],
+                        help="minSyncPeriod, where a mode has one: a second, or none")
+    parser.add_argument("--proxy-start-limit-s", type=int, default=300, help="then a start is given up")
     parser.add_argument("--proxy-rounds", type=int, help="in which the proxies take turns (3)")
     parser.add_argument("--proxy-samples", type=int, help="changes of each kind in each round, fairlead (60)")
     parser.add_argument("--proxy-peer-samples", type=int, default=2, help="and kube-proxy")
@@ -100,7 +118,8 @@ def options_parse():
     options = parser.parse_args()
     for key, full, quick in [("samples", 500, 100), ("repeat", 3, 1), ("rounds", 25, 8),
                              ("round_ms", 250, 150), ("idle_s", 30, 5), ("api_writes", 1000, 200),
-                             ("api_idle_s", 10, 5), ("proxy_rounds", 3, 1), ("proxy_samples", 60, 20)]:
+                             ("api_idle_s", 10, 5), ("proxy_rounds", 3, 1), ("proxy_samples", 60, 20),
+                             ("mode_samples", 60, 12), ("mode_rounds", 15, 5), ("stream_rounds", 15, 5)]:
         if getattr(options, key) is None:
             setattr(options, key, quick if options.quick else full)
     return options
@@ -161,6 +180,8 @@ def measure_all(options, tools, work, result):
         found = attempt(result, "program size", lambda: measure.program_size(tools.daemon, work))
         if found:
             result["program_bytes"] = found
+    if "modes" in options.measures:
+        mode_measure.measure_all(tools, work, options, result, attempt, say)
     if "api" in options.measures:
         with tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.api_work) as disk:
             api_measure.measure_all(tools, disk, options, result, attempt, say)
@@ -183,7 +204,8 @@ def main():
         sys.exit(f"bench: {fault}")
     with wait_alone(), tempfile.TemporaryDirectory(prefix="fairlead-bench-", dir=options.work) as work:
         measure_all(options, tools, work, result)
-    result["rows"] = [*report.rows(result), *api_report.rows(result), *proxy_report.rows(result)]
+    result["rows"] = [*report.rows(result), *mode_report.rows(result), *api_report.rows(result),
+                      *proxy_report.rows(result)]
     path = HERE / "results" / f"{options.name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

@@ -218,7 +218,7 @@ def measure(options):
         write_manifests(world.manifests, options.services)
         last = options.services - 1
         allowed = ",".join(address(BULK_ENDPOINTS + last * ENDPOINTS + i) for i in range(ENDPOINTS))
-        world.start(f"kind=start at={address(CLUSTER_IPS + last)}:80 allowed={allowed}", 120)
+        world.start([f"kind=start at={address(CLUSTER_IPS + last)}:80 allowed={allowed}"], 120)
         for connections in options.connections:
             row = result["counts"][connections] = count_cost(world, connections, options.services, options.times)
             print(f"{connections:7} connections: page {row['page_ms']:.1f} ms, count in the loop {row['loop_ms']:.1f} ms, "

@@ -31,11 +31,12 @@ class Service:
         self.cluster_ip = address(CLUSTER_IPS + index)
         self.endpoints = endpoints  # [(address, node)]
         self.node_port = None
+        self.pod_port = POD_PORT
         self.internal = self.external = "Cluster"
         self.affinity = "None"
 
     def service(self):
-        port = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": POD_PORT}
+        port = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": self.pod_port}
         spec = {"type": "ClusterIP", "clusterIP": self.cluster_ip, "clusterIPs": [self.cluster_ip],
                 "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
                 "internalTrafficPolicy": self.internal, "sessionAffinity": self.affinity, "ports": [port]}
@@ -52,7 +53,7 @@ class Service:
         return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
                 "metadata": {"name": self.name + "-1", "namespace": "default",
                              "labels": {"kubernetes.io/service-name": self.name}},
-                "addressType": "IPv4", "ports": [{"name": "http", "protocol": "TCP", "port": POD_PORT}],
+                "addressType": "IPv4", "ports": [{"name": "http", "protocol": "TCP", "port": self.pod_port}],
                 "endpoints": [{"addresses": [ip], "conditions": {"ready": True}, "nodeName": node}
                               for ip, node in self.endpoints]}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The measures. Each proves with connections that the daemon did the work, and raises Fault when not."""
 import json
+import os
 import random
 import shutil
 import statistics
@@ -9,10 +10,14 @@ from pathlib import Path
 
 from . import Fault
 from .cluster import ENDPOINTS, GROUPS, Cluster, Plan, plan_group
+from .modes import NFTABLES
 from .world import POD_PORT, World, run, wait_quiet
 
 # More services checked would only lengthen the run: one that is missing shows in the number of elements.
 CHECKED = 100
+
+# Services that must answer before a start counts as whole.
+SPREAD = 20
 
 # A change during which daemon or prober waited longer than this for a CPU is called disturbed: others ran.
 WAITED_NS = 50_000
@@ -33,17 +38,60 @@ def check_sample(world, cluster):
     world.changes(plan.write("check"), "event", 0)
 
 
+def scheduled(pid):
+    """Nanoseconds on a CPU, and ready without one, over all threads."""
+    each = [(task / "schedstat").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [sum(int(words[i]) for words in each) for i in (0, 1)]
+
+
+def cpu_ns(pid):
+    """On a CPU, with the children that it has waited for (those counted in ticks)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return scheduled(pid)[0] + sum(int(word) for word in fields[13:15]) * 10**9 // os.sysconf("SC_CLK_TCK")
+
+
+def has_children(pid):
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                return True
+        except OSError:  # it has ended meanwhile
+            pass
+    return False
+
+
+def start_cpu_ns(pid, limit_s=30):
+    """Of a start, once the programs have ended that it has started: iptables-restore frees its memory for a
+    while after its work is in force."""
+    end = time.monotonic() + limit_s
+    while has_children(pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    return cpu_ns(pid)
+
+
+def start_steps(cluster):
+    """The last service, whose answer ends the start, and services all over the cluster: then all is in force."""
+    spread = cluster.bulk[::max(1, len(cluster.bulk) // SPREAD)]
+    return [one.step("check", "check") for one in [cluster.last] + spread]
+
+
 def first_programming(world, cluster, timeout_s):
     wait_quiet()
-    result = world.start(cluster.last.step("check", "check"), timeout_s)
+    result = world.start(start_steps(cluster), timeout_s)
+    result["whole_cpu_ns"] = start_cpu_ns(world.pid)
     check_sample(world, cluster)
+    if world.mode is NFTABLES:
+        check_elements(world, cluster, result)
+    result["status"] = world.status()
+    return result
+
+
+def check_elements(world, cluster, result):
     if not result["commits"]:
         raise Fault("connections are served though the kernel has seen no commit")
     result |= world.elements()
     if result["elements"] < cluster.endpoint_count:
         raise Fault(f"{result['elements']} elements in the kernel for {cluster.endpoint_count} endpoints")
-    result["status"] = world.status()
-    return result
 
 
 def restart(world, cluster, timeout_s):
@@ -54,7 +102,7 @@ def restart(world, cluster, timeout_s):
     victim.endpoints = [(cluster.fresh_address(), node) for _, node in victim.endpoints]
     cluster.write_slice(world.manifests, victim)
     wait_quiet()
-    result = world.start(victim.step("check", "check"), timeout_s)
+    result = world.start([victim.step("check", "check")], timeout_s)
     check_sample(world, cluster)
     return result
 
@@ -129,8 +177,8 @@ def program_size(daemon, work):
     return copy.stat().st_size
 
 
-def connections(worlds, rounds, round_ms, tools):
-    """worlds: [(size, world, cluster or None)], all alive. Visits every target in turns: a pod directly, the
+def connections(worlds, rounds, round_ms, tools, more_pairs=()):
+    """worlds: [(size, world, cluster or None)], all alive. more_pairs: labels whose ratio is wanted, too. Visits every target in turns: a pod directly, the
     first and the last service. Returns medians per target and medians of ratios within each round.
 
     No pod belongs to two targets: TCP's timestamps depend on the address that the client connects to, so the
@@ -146,10 +194,24 @@ def connections(worlds, rounds, round_ms, tools):
         direct = add(f"direct@{size}", world, f"{pod}:{POD_PORT}", pod, 1)
         for name, service in (("first", cluster.bulk[0]), ("last", cluster.last)) if cluster else ():
             label = add(f"{name}@{size}", world, f"{service.cluster_ip}:80", service.endpoints[0][0],
-                        ENDPOINTS)
+                        len(service.endpoints))
             pairs.append((label, direct))
     firsts = [f"first@{size}" for size, _, cluster in worlds if cluster]
     pairs += [(label.replace("first", "last"), firsts[0]) for label in firsts[1:]]
+    return visit_targets(targets, [*pairs, *more_pairs], rounds, round_ms, tools)
+
+
+def connect_beside(world, service, places, rounds, round_ms, tools):
+    """places: {label: address} that lead to the endpoints of one service; the first beside each of the others."""
+    targets = [f"{label},{world.ns_path('client')},{world.ns_path('node')},{at},{service.endpoints[0][0]},"
+               f"{len(service.endpoints)}" for label, at in places.items()]
+    own, *others = places
+    return visit_targets(targets, [(own, other) for other in others], rounds, round_ms, tools)
+
+
+def visit_targets(targets, pairs, rounds, round_ms, tools):
+    """The targets in turns. Returns medians per target and, for each pair, medians of ratios within each
+    round."""
     wait_quiet()
     done = run(tools.helper("connections"), "--rounds", rounds, "--round-ms", round_ms, *targets,
                preexec_fn=tools.ahead)

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from . import Fault
+from .modes import NFTABLES
 
 CLUSTER_CIDR = "10.128.0.0/9"
 SERVICE_CIDR = "172.20.0.0/14"
@@ -36,7 +37,7 @@ class Tools:
         self.realtime = realtime
         self.daemon = Path(daemon).resolve()
         self.helpers = Path(helpers).resolve()
-        names = ("startup", "changes", "connections", "pods", "rules")
+        names = ("startup", "changes", "connections", "pods", "rules", "stream")
         for path in [self.daemon] + [self.helper(name) for name in names]:
             if not os.access(path, os.X_OK):
                 raise Fault(f"{path} is missing: build first")
@@ -81,9 +82,9 @@ class World:
 
     made = 0
 
-    def __init__(self, tools, work):
+    def __init__(self, tools, work, mode=NFTABLES):
         World.made += 1
-        self.tools = tools
+        self.tools, self.mode = tools, mode
         self.name = f"flb{os.getpid()}w{World.made}"
         self.folder = Path(work) / self.name
         self.manifests = self.folder / "manifests"
@@ -158,18 +159,20 @@ class World:
 
     def command(self):
         """What is measured, as it is started."""
-        return [self.tools.daemon, "standalone", "--manifests", self.manifests, "--proxy-mode", "nftables",
+        return [self.tools.daemon, "standalone", "--manifests", self.manifests, "--proxy-mode", self.mode.word,
                 "--control-socket", self.socket] + NODE_FLAGS
 
-    def start(self, step, timeout_s):
-        """Starts the daemon, waits until `step` (a line of a plan) holds. Returns bench-startup's figures."""
+    def start(self, steps, timeout_s):
+        """Starts the daemon, waits until each of `steps` (lines of a plan) holds. Returns bench-startup's
+        figures."""
         plan = self.folder / "start.plan"
-        plan.write_text(step + "\n")
+        plan.write_text("\n".join(steps) + "\n")
         command = [self.tools.helper("startup"), "--node-ns", self.ns_path("node"), "--client-ns",
                    self.ns_path("client"), "--log", self.log, "--plan", plan, "--timeout",
                    timeout_s] + self.command()
         self.starter = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=self.tools.ahead)
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=self.tools.ahead,
+                                        env=self.mode.environment(self.folder))
         line = self.starter.stdout.readline()
         if not line:
             complaint = self.starter.communicate()[1].strip()
