@@ -180,6 +180,7 @@ void layout_build(const struct dataplane_node *node, const struct entry *const *
     for (size_t i = 0; i < count; i++) {
         struct portion portion;
         portion_build(entries[i], family, node->view, is_brief, &ret->arena, &portion);
+        layout_begin_group(ret);
         add_portion(ret, &portion);
     }
     add_node_port_rules(ret, node, family);

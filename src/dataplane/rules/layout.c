@@ -44,6 +44,7 @@ struct layout_chain *layout_chain(struct layout *layout, enum layout_table table
     chain->name = chain->key + strlen(layout_table_name(table)) + 1;
     chain->table = table;
     chain->is_ordered = true;
+    chain->group = layout->group;
     HASH_ADD_KEYPTR(hh, layout->chains, chain->key, len, chain);
     return chain;
 }
@@ -140,6 +141,13 @@ int layout_parse(const char *saved, struct layout *ret, struct err *err)
     return code;
 }
 
+void layout_begin_group(struct layout *layout)
+{
+    layout->group++;
+}
+
+/* --- what differs --- */
+
 static int rule_order(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -217,6 +225,22 @@ static void remove_chains(const struct layout *have, const struct layout *want, 
     }
 }
 
+static uint32_t write_chain(const struct layout_chain *chain, struct text *head, struct text *rules)
+{
+    text_printf(head, ":%s - [0:0]\n", chain->name);
+    for (uint32_t i = 0; i < chain->count; i++)
+        text_printf(rules, "-A %s %s\n", chain->name, chain->rules[i]);
+    return chain->count;
+}
+
+static void write_commit(enum layout_table table, struct text *head, struct text *rules, struct text *ret)
+{
+    if (head->len || rules->len)
+        text_printf(ret, "*%s\n%s%sCOMMIT\n", layout_table_name(table), text_str(head), text_str(rules));
+    text_done(head);
+    text_done(rules);
+}
+
 static uint32_t table_difference(const struct layout *have, const struct layout *want,
                                  enum layout_table table, const struct own_rules *own, struct text *ret)
 {
@@ -227,19 +251,63 @@ static uint32_t table_difference(const struct layout *have, const struct layout 
             continue;
         if (chain->is_base)
             added += insert_jumps(have, chain, &rules);
-        else if (!is_as_wanted(find_like(have, chain), chain)) {
-            text_printf(&head, ":%s - [0:0]\n", chain->name);
-            for (uint32_t i = 0; i < chain->count; i++)
-                text_printf(&rules, "-A %s %s\n", chain->name, chain->rules[i]);
-            added += chain->count;
-        }
+        else if (!is_as_wanted(find_like(have, chain), chain))
+            added += write_chain(chain, &head, &rules);
     }
     remove_jumps(have, want, table, own, &rules);
     remove_chains(have, want, table, own, &head, &rules);
-    if (head.len || rules.len)
-        text_printf(ret, "*%s\n%s%sCOMMIT\n", layout_table_name(table), text_str(&head), text_str(&rules));
-    text_done(&head);
-    text_done(&rules);
+    write_commit(table, &head, &rules, ret);
+    return added;
+}
+
+static int group_order(const void *a_, const void *b_)
+{
+    const struct layout_chain *a = *(const struct layout_chain *const *)a_;
+    const struct layout_chain *b = *(const struct layout_chain *const *)b_;
+    return a->group != b->group ? (a->group > b->group) - (a->group < b->group) : strcmp(a->name, b->name);
+}
+
+/* Chains of the table that have lacks and that nothing but a group leads to, by group. */
+static const struct layout_chain **find_fresh(struct layout *have, const struct layout *want,
+                                              enum layout_table table, uint32_t *ret_count)
+{
+    const struct layout_chain **fresh =
+        arena_array(&have->arena, const struct layout_chain *, HASH_COUNT(want->chains) + 1);
+    *ret_count = 0;
+    for (const struct layout_chain *chain = want->chains; chain; chain = chain->hh.next)
+        if (chain->table == table && !chain->is_base && (chain->group || chain->is_ordered) &&
+            !find_like(have, chain))
+            fresh[(*ret_count)++] = chain;
+    qsort(fresh, *ret_count, sizeof(*fresh), group_order);
+    return fresh;
+}
+
+/* The rules stay want's. */
+static void note_chain(struct layout *have, const struct layout_chain *chain)
+{
+    struct layout_chain *noted = layout_chain(have, chain->table, chain->name);
+    noted->rules = chain->rules;
+    noted->count = noted->capacity = chain->count;
+}
+
+uint32_t layout_prepare(struct layout *have, const struct layout *want, uint32_t most, struct text *ret)
+{
+    uint32_t added = 0, count;
+    for (int table = 0; table < TABLE_COUNT; table++) {
+        const struct layout_chain **fresh = find_fresh(have, want, (enum layout_table)table, &count);
+        struct text head = {0}, rules = {0};
+        uint32_t written = 0;
+        for (uint32_t i = 0; count > most && i < count; i++) {
+            if (written >= most && fresh[i]->group != fresh[i - 1]->group) {
+                write_commit((enum layout_table)table, &head, &rules, ret);
+                written = 0;
+            }
+            added += write_chain(fresh[i], &head, &rules);
+            note_chain(have, fresh[i]);
+            written++;
+        }
+        write_commit((enum layout_table)table, &head, &rules, ret);
+    }
     return added;
 }
 

@@ -14,6 +14,8 @@
 
 #define SAVED_MAX (256u << 20)
 #define TIMEOUT_MS 120000
+#define COMMIT_CHAINS                                                                                        \
+    500 /* of new ones, at most: fewer cost the kernel more commits, more the program searches */
 #define FAULT_TIMEOUT "program-timeout:" /* FAIRLEAD_FAULT: milliseconds instead of TIMEOUT_MS */
 #define LOCK_WAIT_S "5"                  /* for /run/xtables.lock, which the legacy backend takes */
 
@@ -26,6 +28,7 @@ struct writer {
     writer_done_fn *done;
     void *context;
     bool has_family[FAMILY_COUNT];
+    bool is_nft; /* the backend; false where it cannot be told */
     char paths[FAMILY_COUNT][STEP_COUNT][PATH_MAX];
     unsigned timeout_ms;
     bool is_known;
@@ -87,6 +90,7 @@ int writer_open(struct writer **ret, uv_loop_t *loop, const struct own_rules *ow
                              ? (unsigned)strtoul(fault + strlen(FAULT_TIMEOUT), NULL, 10)
                              : TIMEOUT_MS;
     enum family first = writer->has_family[FAMILY_IPV4] ? FAMILY_IPV4 : FAMILY_IPV6;
+    writer->is_nft = !iptables_backend_of(writer->paths[first][STEP_RESTORE]).may_be_legacy;
     code = rule_watch_open(writer->paths[first][STEP_RESTORE], own, &writer->watch, err);
     if (code < 0) {
         free(writer);
@@ -137,6 +141,9 @@ static int take_saved(struct writer *writer, const char *saved, struct err *err)
     int code = layout_parse(saved, &have, err);
     if (code < 0)
         return code;
+    if (writer->is_nft)
+        writer->result.element_adds +=
+            layout_prepare(&have, &writer->want[family], COMMIT_CHAINS, &writer->input[family]);
     writer->result.element_adds +=
         layout_difference(&have, &writer->want[family], writer->own, &writer->input[family]);
     layout_done(&have);

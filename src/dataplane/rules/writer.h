@@ -5,7 +5,8 @@
 
 /* Makes iptables hold what a mode wants, by the host's iptables-save and iptables-restore of each family that
  * has them and of either backend, and hears of others' hands in it. One thing is under way at a time; nothing
- * waits. Each table changes whole or not at all. Of what others have, nothing is touched.
+ * waits. Each table changes whole or not at all, as packets see it: chains that nothing leads to yet may be
+ * made ahead (layout_prepare). Of what others have, nothing is touched.
  *
  * A dataplane over iptables is: its own_rules; a pure function that makes the layout of a family; load, which
  * hands the layouts to writer_compare; and sync, which does the same or knows itself what to write
