@@ -2,8 +2,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/modes.h"
 #include "daemon/sources.h"
-#include "dataplane/iptables/iptables.h"
 #include "forwarding/describe.h"
 
 #include <stdio.h>
@@ -35,10 +35,8 @@ int dry_run(struct daemon *daemon, struct err *err)
     struct text text = {0};
     cleanup_free const struct entry **entries = sync_entries(&daemon->sync, &count);
     qsort(entries, count, sizeof(*entries), entry_order);
-    if (daemon->options.dry_run == DRY_RUN_NFTABLES)
-        nftables_dataplane.render(&daemon->sync.node.dataplane, entries, count, &text);
-    if (daemon->options.dry_run == DRY_RUN_IPTABLES)
-        iptables_dataplane.render(&daemon->sync.node.dataplane, entries, count, &text);
+    if (daemon->options.dry_run == DRY_RUN_RULES)
+        modes_named(daemon->options.proxy_mode)->render(&daemon->sync.node.dataplane, entries, count, &text);
     for (size_t i = 0; daemon->options.dry_run == DRY_RUN_FORWARDING && i < count; i++)
         describe_entry(entries[i], &text);
     fwrite(text_str(&text), 1, text.len, stdout);

@@ -20,6 +20,14 @@ static const struct {
     {MODE_KUBE_PROXY, {&iptables_dataplane, &nftables_dataplane}},
 };
 
+const struct dataplane_ops *modes_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+        if (strcmp(modes[i].choices[0]->name, name) == 0)
+            return modes[i].choices[0];
+    return NULL;
+}
+
 bool modes_has(const char *mode)
 {
     for (size_t i = 0; i < ARRAY_LEN(modes); i++)

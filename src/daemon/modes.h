@@ -30,6 +30,8 @@ void modes_probe(mode_visit_fn *visit, void *context);
 
 /* Its number among kube-proxy's modes. PURE. */
 enum proxy_mode modes_number(const struct dataplane_ops *mode);
+/* The dataplane of that name, whether this machine can do it or not; NULL: there is none. PURE. */
+const struct dataplane_ops *modes_named(const char *name);
 /* Whether there is a dataplane of that name, or it is "auto". PURE. */
 bool modes_has(const char *mode);
 /* "nftables, iptables, userspace, auto": the names that modes_has knows. */

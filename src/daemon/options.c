@@ -18,6 +18,7 @@ struct parser {
     struct arena *arena;
     struct options options;
     const char *hostname, *detect_local_mode, *bridge, *interface_prefix, *cluster_cidr, *node_port_addresses;
+    const char *dry_run_mode;
     const char *api, *service_ranges, *node_port_range, *masquerade_bit;
     bool is_api_tls;
 };
@@ -104,14 +105,12 @@ static int take_verbosity(struct parser *parser, const char *value, struct err *
 
 static int take_dry_run(struct parser *parser, const char *value, struct err *err)
 {
-    if (!value || strcmp(value, "nftables") == 0)
-        parser->options.dry_run = DRY_RUN_NFTABLES;
-    else if (strcmp(value, "iptables") == 0)
-        parser->options.dry_run = DRY_RUN_IPTABLES;
-    else if (strcmp(value, "forwarding") == 0)
-        parser->options.dry_run = DRY_RUN_FORWARDING;
-    else
-        return err_set(err, EINVAL, "\"%.32s\" is not one of nftables, iptables, forwarding", value);
+    const struct dataplane_ops *mode = modes_named(value ? value : "nftables");
+    bool is_forwarding = value && strcmp(value, "forwarding") == 0;
+    if (!mode && !is_forwarding)
+        return err_set(err, EINVAL, "\"%.32s\" is neither a mode nor forwarding", value);
+    parser->options.dry_run = is_forwarding ? DRY_RUN_FORWARDING : DRY_RUN_RULES;
+    parser->dry_run_mode = mode ? mode->name : NULL;
     return 0;
 }
 
@@ -168,8 +167,8 @@ static const struct flag flags[] = {
     {"--service-node-port-range", "FIRST-LAST", "where node ports are given from; 30000-32767",
      TEXT(node_port_range)},
     {"--dry-run", NULL,
-     "print the nftables table that the folder makes (=iptables: those rules; =forwarding: the decisions), "
-     "and end",
+     "print the nftables table that the folder makes (=MODE: what that mode makes; =forwarding: the "
+     "decisions), and end",
      CUSTOM(take_dry_run)},
     {"--v", "LEVEL", "log more: 2 and above tell of every turn", CUSTOM(take_verbosity)},
     {"--help", NULL, "this text", BOOL(options.shows_help)},
@@ -429,11 +428,12 @@ static int finish(struct parser *parser, struct err *err)
     if (code == 0)
         code = finish_local_detect(parser, err);
     const char *node_ports = parser->node_port_addresses;
-    if (options->dry_run == DRY_RUN_IPTABLES)
-        options->proxy_mode = "iptables";
-    bool is_iptables = strcmp(options->proxy_mode, "iptables") == 0;
+    if (parser->dry_run_mode)
+        options->proxy_mode = parser->dry_run_mode;
+    bool is_old =
+        strcmp(options->proxy_mode, "iptables") == 0 || strcmp(options->proxy_mode, "userspace") == 0;
     if (!node_ports || !*node_ports)
-        node_ports = is_iptables ? "0.0.0.0/0,::/0" : "primary"; /* as kube-proxy's modes have it */
+        node_ports = is_old ? "0.0.0.0/0,::/0" : "primary"; /* as kube-proxy's modes have it */
     options->node_ports_on_primary = strcmp(node_ports, "primary") == 0;
     if (code == 0 && !options->node_ports_on_primary)
         code = for_each_piece(parser, node_ports, take_node_port_cidr, "--nodeport-addresses", err);

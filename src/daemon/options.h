@@ -14,7 +14,7 @@ struct reloader;
 enum role { ROLE_STANDALONE, ROLE_PROXY };
 
 /* What --dry-run prints instead of serving. */
-enum dry_run { DRY_RUN_NONE, DRY_RUN_NFTABLES, DRY_RUN_IPTABLES, DRY_RUN_FORWARDING };
+enum dry_run { DRY_RUN_NONE, DRY_RUN_RULES, DRY_RUN_FORWARDING };
 
 #define API_ADDRESSES_MAX 8
 

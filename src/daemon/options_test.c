@@ -68,8 +68,9 @@ static void values_stand_behind_or_after_the_flag(void **state)
     assert_int_equal(GOOD("-v=4").verbosity, 4);
     assert_int_equal(GOOD("-v", "2").verbosity, 2);
     assert_int_equal(GOOD("--v=0").verbosity, 0);
-    assert_int_equal(GOOD("--dry-run", "-v=1").dry_run, DRY_RUN_NFTABLES);
-    assert_int_equal(GOOD("--dry-run=nftables").dry_run, DRY_RUN_NFTABLES);
+    assert_int_equal(GOOD("--dry-run", "-v=1").dry_run, DRY_RUN_RULES);
+    assert_int_equal(GOOD("--dry-run=nftables").dry_run, DRY_RUN_RULES);
+    assert_string_equal(GOOD("--dry-run=userspace", "--proxy-mode=iptables").proxy_mode, "userspace");
     assert_int_equal(GOOD("--dry-run=forwarding").dry_run, DRY_RUN_FORWARDING);
     assert_true(GOOD("--proxy-mode=auto").proxy_mode[0] == 'a');
     assert_int_equal(GOOD(NULL).masquerade_mark, 0x4000);
@@ -159,7 +160,7 @@ static void mistakes_are_told(void **state)
         {{"--iptables-sync-period=30"}, "--iptables-sync-period: "},
         {{"--iptables-sync-period=0s"}, "--iptables-sync-period: "},
         {{"--iptables-sync-period=25h"}, "--iptables-sync-period: "},
-        {{"--dry-run=ebpf"}, "--dry-run: \"ebpf\" is not one of"},
+        {{"--dry-run=ebpf"}, "--dry-run: \"ebpf\" is neither a mode nor forwarding"},
         {{"--v=many"}, "--v: "},
         {{"--proxy-mode=ipvs"}, "--proxy-mode: ipvs is not in this version"},
         {{"--proxy-mode=magic"}, "--proxy-mode: \"magic\" is not one of"},

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Golden cases: objects in; forwarding entries, the nftables table's text and iptables rules out, compared with files.
-Prints TAP.
+"""Golden cases: objects in; forwarding entries, the nftables table's text, iptables rules and portals out, compared with
+files. Prints TAP.
 
     golden.py FAIRLEAD [CASE...]      BLESS=1 rewrites the expected files; read the diff, each change is a claim.
 
@@ -14,6 +14,7 @@ A case is a folder beside this file:
     nftables.txt    the table: --dry-run=nftables, without the sets and chains that look as in the case "nothing"
     iptables.txt    kube-proxy's rules: --dry-run=iptables, in the form of iptables-save, without the chains that look as
                     in the case "nothing". tests/real/test_iptables.py compares all of it with a real kube-proxy.
+    userspace.txt   the portals, in the same form, and whom the sockets pass on to: --dry-run=userspace
 """
 import difflib
 import functools
@@ -120,6 +121,10 @@ def check(program, case):
     if case.name != BASE:
         saved = rules_without_base(saved, run_base(program, "iptables"))
     compare(case / "iptables.txt", saved)
+    portals, sockets = run(program, case, "userspace").split("# sockets\n")
+    if case.name != BASE:
+        portals = rules_without_base(portals, run_base(program, "userspace").split("# sockets\n")[0])
+    compare(case / "userspace.txt", f"{portals}# sockets\n{sockets}")
 
 
 def main():

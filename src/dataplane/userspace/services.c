@@ -341,6 +341,38 @@ void services_layout_planned(const struct entry *const *entries, size_t count,
     }
 }
 
+static void describe_socket(const struct plan *plan, enum family family, uint32_t port_index, bool is_local,
+                            struct text *ret)
+{
+    const struct frontend *frontend = NULL;
+    const struct backend_set *set = set_of(plan->entry, family, port_index, is_local, &frontend);
+    if (!set)
+        return;
+    text_printf(ret, "%u: %s %s %s", plan->first + slot_of(family, port_index, is_local),
+                plan->entry->port_names[port_index], family_name(family),
+                is_local ? "local endpoints" : "endpoints");
+    for (uint32_t i = 0; i < set->count; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(&set->list[i].address, text);
+        text_printf(ret, family == FAMILY_IPV4 ? " %s:%u" : " [%s]:%u", text, set->list[i].port);
+    }
+    if (frontend->affinity_seconds)
+        text_printf(ret, ", clients stay for %u s", frontend->affinity_seconds);
+    text_add(ret, "\n");
+}
+
+void services_describe_planned(const struct entry *const *entries, size_t count, struct text *ret)
+{
+    struct plan plan = {.first = 1};
+    for (size_t i = 0; i < count; i++) {
+        plan.entry = entries[i];
+        for (uint32_t slot = 0; slot < entries[i]->port_count * FAMILY_COUNT * POLICIES; slot++)
+            describe_socket(&plan, (enum family)(slot / POLICIES % FAMILY_COUNT),
+                            slot / POLICIES / FAMILY_COUNT, slot % POLICIES, ret);
+        plan.first = (uint16_t)(plan.first + entries[i]->port_count * FAMILY_COUNT * POLICIES);
+    }
+}
+
 int services_inspect(const struct services *services, const struct entry *entry,
                      const struct frontend *frontend, struct text *ret)
 {

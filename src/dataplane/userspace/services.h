@@ -33,6 +33,8 @@ void services_layout(const struct services *services, enum family family, struct
 /* The same of entries that nobody serves, with numbers from 1 on for the sockets' ports. PURE. */
 void services_layout_planned(const struct entry *const *entries, size_t count,
                              const struct dataplane_node *node, enum family family, struct layout *layout);
+/* A line for each of these sockets: whom it passes on to. PURE. */
+void services_describe_planned(const struct entry *const *entries, size_t count, struct text *ret);
 /* In words; 0 when the socket has what the frontend says, else 1. */
 int services_inspect(const struct services *services, const struct entry *entry,
                      const struct frontend *frontend, struct text *ret);

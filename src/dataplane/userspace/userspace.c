@@ -171,6 +171,8 @@ static void render(const struct dataplane_node *node, const struct entry *const 
         layout_render(&layout, ret);
         layout_done(&layout);
     }
+    text_add(ret, "# sockets\n");
+    services_describe_planned(entries, count, ret);
 }
 
 static int inspect(struct dataplane *dataplane, const struct dataplane_node *node, const struct entry *entry,
