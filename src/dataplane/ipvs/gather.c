@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/ipvs/gather.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "sys/netlink.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* A datagram fits into any socket's send buffer, and when every message of it is refused, the answers fit
+ * into the receive buffer. */
+#define CHUNK_MESSAGES 512
+#define CHUNK_BYTES (96 << 10)
+#define RECEIVE_BUFFER (1 << 20)
+#define READ_BUFFER (64 << 10) /* the kernel fills up to 32 KiB of it with a dump's messages */
+#define ROUNDS_MAX 8
+#define DUMPS_MAX 10
+
+int gather_open(struct gather *gather, int bus, struct err *err)
+{
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, bus);
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    socklen_t len = sizeof(address);
+    const int size = RECEIVE_BUFFER, on = 1;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return err_set(err, errno, "cannot open a netlink socket: %s", strerror(errno));
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
+    *gather = (struct gather){.port_id = address.nl_pid};
+    gather->fd = steal_fd(&fd);
+    return 0;
+}
+
+static void clear(struct gather *gather)
+{
+    free(gather->bytes);
+    gather->bytes = NULL;
+    gather->used = gather->last = gather->capacity = 0;
+}
+
+void gather_close(struct gather *gather)
+{
+    clear(gather);
+    if (gather->fd >= 0)
+        close(gather->fd);
+    gather->fd = -1;
+}
+
+/* The last message may have grown since it was begun. */
+static size_t waiting(const struct gather *gather)
+{
+    if (gather->used == 0)
+        return 0;
+    const struct nlmsghdr *last = (const struct nlmsghdr *)(gather->bytes + gather->last);
+    return gather->last + MNL_ALIGN(last->nlmsg_len);
+}
+
+struct nlmsghdr *gather_message(struct gather *gather, uint16_t type, uint16_t flags)
+{
+    gather->last = waiting(gather);
+    gather->used = gather->last + GATHER_MESSAGE_MAX;
+    if (gather->used > gather->capacity) {
+        gather->capacity = gather->capacity ? gather->capacity * 2 : (size_t)GATHER_MESSAGE_MAX * 8;
+        gather->bytes = xrealloc(gather->bytes, gather->capacity);
+    }
+    struct nlmsghdr *message = mnl_nlmsg_put_header(gather->bytes + gather->last);
+    message->nlmsg_type = type;
+    message->nlmsg_flags = NLM_F_REQUEST | flags;
+    message->nlmsg_seq = ++gather->sequence;
+    return message;
+}
+
+const struct nlmsghdr *gather_next(const struct gather *gather, const struct nlmsghdr *message)
+{
+    const char *next = message ? (const char *)message + MNL_ALIGN(message->nlmsg_len) : gather->bytes;
+    return next && next < gather->bytes + waiting(gather) ? (const struct nlmsghdr *)next : NULL;
+}
+
+/* One datagram and what is said to it. */
+struct round {
+    char *begin, *end;
+    char *next;  /* the answers come in the order of the messages */
+    char *again; /* the first message that is to be sent again */
+    gather_judge_fn *judge;
+    bool is_last_round, is_answered;
+    struct gather_failure *failure;
+};
+
+static struct nlmsghdr *find_message(struct round *round, uint32_t sequence)
+{
+    for (char *at = round->next; at < round->end; at += MNL_ALIGN(((struct nlmsghdr *)at)->nlmsg_len)) {
+        if (((struct nlmsghdr *)at)->nlmsg_seq != sequence)
+            continue;
+        round->next = at;
+        return (struct nlmsghdr *)at;
+    }
+    return NULL;
+}
+
+static void fail(struct gather_failure *failure, int code, const struct nlmsghdr *message)
+{
+    if (failure->code < 0)
+        return;
+    failure->code = code;
+    failure->has_message = message != NULL;
+    if (message)
+        memcpy(failure->bytes, message, message->nlmsg_len);
+}
+
+/* Behind a message that comes again everything is judged anew. */
+static void take_refusal(struct round *round, struct nlmsghdr *message, int code)
+{
+    enum gather_verdict verdict = round->judge(message, code);
+    if (verdict == GATHER_AGAIN && !round->is_last_round && !round->again)
+        round->again = (char *)message;
+    else if (verdict != GATHER_FINE && !round->again)
+        fail(round->failure, code, message);
+}
+
+static void take_answers(struct round *round, const void *bytes, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *answer = bytes; netlink_is_whole(answer, left);
+         answer = mnl_nlmsg_next(answer, &left)) {
+        if (answer->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(answer) < sizeof(struct nlmsgerr))
+            continue;
+        const struct nlmsgerr *error = mnl_nlmsg_get_payload(answer);
+        struct nlmsghdr *message = find_message(round, answer->nlmsg_seq);
+        if (!message)
+            continue;
+        round->is_answered |= (char *)message + MNL_ALIGN(message->nlmsg_len) == round->end;
+        if (error->error < 0)
+            take_refusal(round, message, error->error);
+    }
+}
+
+/* 0, or -errno of the socket; -ENOBUFS when answers were lost. */
+static int send_round(struct gather *gather, struct round *round)
+{
+    char answer[READ_BUFFER];
+    bool is_overrun = false;
+    ssize_t got;
+    do
+        got = send(gather->fd, round->begin, (size_t)(round->end - round->begin), 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    for (;;) {
+        got = recv(gather->fd, answer, sizeof(answer), MSG_DONTWAIT);
+        if (got >= 0)
+            take_answers(round, answer, (size_t)got);
+        else if (errno == EAGAIN)
+            return is_overrun ? -ENOBUFS : round->is_answered ? 0 : -EPROTO;
+        else if (errno == ENOBUFS)
+            is_overrun = true;
+        else if (errno != EINTR)
+            return -errno;
+    }
+}
+
+/* How much of it is one datagram. Its last message asks for an answer. */
+static size_t chunk_len(char *bytes, size_t len, unsigned messages_max, unsigned *ret_messages)
+{
+    size_t used = 0;
+    struct nlmsghdr *message = NULL;
+    for (*ret_messages = 0; used < len && *ret_messages < messages_max; ++*ret_messages) {
+        const struct nlmsghdr *next = (const struct nlmsghdr *)(bytes + used);
+        if (message && used + MNL_ALIGN(next->nlmsg_len) > CHUNK_BYTES)
+            break;
+        message = (struct nlmsghdr *)(bytes + used);
+        used += MNL_ALIGN(message->nlmsg_len);
+    }
+    if (message)
+        message->nlmsg_flags |= NLM_F_ACK;
+    return used;
+}
+
+/* Sends one chunk until nothing of it has to come again. */
+static int send_chunk(struct gather *gather, char *bytes, size_t len, gather_judge_fn *judge,
+                      struct gather_failure *failure)
+{
+    char *end = bytes + len;
+    for (int rounds = 1; bytes; rounds++) {
+        struct round round = {.begin = bytes,
+                              .end = end,
+                              .next = bytes,
+                              .judge = judge,
+                              .is_last_round = rounds == ROUNDS_MAX,
+                              .failure = failure};
+        int code = send_round(gather, &round);
+        if (code < 0)
+            return code;
+        bytes = round.again;
+    }
+    return 0;
+}
+
+int gather_flush(struct gather *gather, gather_judge_fn *judge, struct gather_failure *ret)
+{
+    size_t done = 0, len = waiting(gather);
+    unsigned messages_max = CHUNK_MESSAGES;
+    *ret = (struct gather_failure){0};
+    while (done < len) {
+        unsigned messages;
+        struct gather_failure before = *ret;
+        size_t chunk = chunk_len(gather->bytes + done, len - done, messages_max, &messages);
+        int code = send_chunk(gather, gather->bytes + done, chunk, judge, ret);
+        /* Answers were lost: once more, and so few that they fit. */
+        if (code == -ENOBUFS && messages > 1) {
+            messages_max = messages / 2;
+            *ret = before;
+            continue;
+        }
+        if (code < 0) {
+            fail(ret, code, NULL);
+            break;
+        }
+        done += chunk;
+    }
+    clear(gather);
+    return ret->code;
+}
+
+int gather_parse_answers(struct gather *gather, const void *bytes, size_t len, gather_judge_fn *judge,
+                         struct gather_failure *ret)
+{
+    char *begin = gather->bytes;
+    struct round round = {
+        .begin = begin, .end = begin + waiting(gather), .next = begin, .judge = judge, .failure = ret};
+    *ret = (struct gather_failure){0};
+    take_answers(&round, bytes, len);
+    return ret->code;
+}
+
+/* --- questions --- */
+
+struct question {
+    uint32_t sequence;
+    struct answer answer;
+    size_t capacity;
+    int code;
+    bool is_disturbed, is_over;
+};
+
+static void keep(struct question *question, const struct nlmsghdr *message)
+{
+    size_t len = MNL_ALIGN(message->nlmsg_len);
+    struct answer *answer = &question->answer;
+    if (answer->len + len > question->capacity) {
+        question->capacity = (answer->len + len) * 2;
+        answer->bytes = xrealloc(answer->bytes, question->capacity);
+    }
+    memset(answer->bytes + answer->len, 0, len);
+    memcpy(answer->bytes + answer->len, message, message->nlmsg_len);
+    answer->len += len;
+}
+
+/* A dump ends in NLMSG_DONE, which carries the dump's own error, if any. */
+static int error_in(const struct nlmsghdr *message)
+{
+    int code = 0;
+    if (mnl_nlmsg_get_payload_len(message) >= sizeof(code))
+        memcpy(&code, mnl_nlmsg_get_payload(message), sizeof(code));
+    return code < 0 ? code : 0;
+}
+
+static void take_answer(struct question *question, const void *bytes, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left) && !question->is_over;
+         message = mnl_nlmsg_next(message, &left)) {
+        if (message->nlmsg_seq != question->sequence)
+            continue;
+        question->is_disturbed |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+        question->is_over = message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR;
+        if (question->is_over)
+            question->code = error_in(message);
+        else
+            keep(question, message);
+    }
+}
+
+static int ask_once(struct gather *gather, struct nlmsghdr *request, struct question *question)
+{
+    char bytes[READ_BUFFER];
+    request->nlmsg_seq = question->sequence = ++gather->sequence;
+    if (send(gather->fd, request, request->nlmsg_len, 0) < 0)
+        return -errno;
+    while (!question->is_over) {
+        ssize_t got = recv(gather->fd, bytes, sizeof(bytes), 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        take_answer(question, bytes, (size_t)got);
+    }
+    return question->code < 0 ? question->code : question->is_disturbed ? -EINTR : 0;
+}
+
+int gather_ask(struct gather *gather, struct nlmsghdr *request, struct answer *ret)
+{
+    int code = -EINTR;
+    /* A dump ends by itself, and would be acknowledged twice (net/netfilter/ipset/ip_set_core.c). */
+    if ((request->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
+        request->nlmsg_flags |= NLM_F_ACK;
+    *ret = (struct answer){0};
+    for (int dumps = 0; dumps < DUMPS_MAX && code == -EINTR; dumps++) {
+        struct question question = {0};
+        code = ask_once(gather, request, &question);
+        if (code == 0)
+            *ret = question.answer;
+        else
+            free(question.answer.bytes);
+    }
+    return code;
+}
+
+const struct nlmsghdr *answer_next(const struct answer *answer, const struct nlmsghdr *message)
+{
+    const char *next = message ? (const char *)message + MNL_ALIGN(message->nlmsg_len) : answer->bytes;
+    const char *end = answer->bytes + answer->len;
+    if (!next || next >= end || !netlink_is_whole((const struct nlmsghdr *)next, (int)(end - next)))
+        return NULL;
+    return (const struct nlmsghdr *)next;
+}
+
+/* --- attributes --- */
+
+void attributes_parse(const void *bytes, size_t len, const struct nlattr **ret, unsigned count)
+{
+    const char *at = bytes;
+    memset(ret, 0, count * sizeof(*ret));
+    while (len >= sizeof(struct nlattr)) {
+        const struct nlattr *attribute = (const struct nlattr *)at;
+        size_t size = attribute->nla_len;
+        if (size < sizeof(*attribute) || size > len)
+            return;
+        if (mnl_attr_get_type(attribute) < count)
+            ret[mnl_attr_get_type(attribute)] = attribute;
+        if (MNL_ALIGN(size) >= len)
+            return;
+        at += MNL_ALIGN(size);
+        len -= MNL_ALIGN(size);
+    }
+}
+
+void attributes_of(const struct nlmsghdr *message, size_t header_len, const struct nlattr **ret,
+                   unsigned count)
+{
+    size_t len = mnl_nlmsg_get_payload_len(message);
+    const char *payload = mnl_nlmsg_get_payload(message);
+    header_len = MNL_ALIGN(header_len);
+    attributes_parse(payload + (len < header_len ? 0 : header_len), len < header_len ? 0 : len - header_len,
+                     ret, count);
+}
+
+void attributes_in(const struct nlattr *nest, const struct nlattr **ret, unsigned count)
+{
+    if (nest)
+        attributes_parse(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), ret, count);
+    else
+        attributes_parse(NULL, 0, ret, count);
+}
+
+bool attribute_copy(const struct nlattr *attribute, void *to, size_t size)
+{
+    bool is_there = attribute && mnl_attr_get_payload_len(attribute) == size;
+    memset(to, 0, size);
+    if (is_there)
+        memcpy(to, mnl_attr_get_payload(attribute), size);
+    return is_there;
+}
+
+const char *attribute_text(const struct nlattr *attribute)
+{
+    if (!attribute)
+        return NULL;
+    const char *text = mnl_attr_get_payload(attribute);
+    return memchr(text, '\0', mnl_attr_get_payload_len(attribute)) ? text : NULL;
+}
