@@ -261,13 +261,6 @@ static void hold_signals(bool is_held)
 
 static void say_mode(const struct daemon *daemon, const struct err *passed)
 {
-    const struct proxy_config *config = daemon->options.proxy_config;
-    bool is_missing = false;
-    if (config)
-        modes_of_config(config, &is_missing);
-    if (is_missing)
-        log_warning("mode \"%s\" is not in this version: %s serves instead", config->settings->mode,
-                    daemon->mode->name);
     if (strcmp(daemon->options.proxy_mode, MODE_AUTO) == 0)
         log_info("mode " MODE_AUTO ": %s serves%s%s", daemon->mode->name,
                  *passed->text ? ", because " : ", the first choice", passed->text);

@@ -7,8 +7,10 @@
 #include "dataplane/conntrack.h"
 
 #include <inttypes.h>
+#include <linux/version.h>
 #include <stdio.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 
 #define CONNTRACK "/proc/sys/net/netfilter/nf_conntrack_"
 #define IPVS "/proc/sys/net/ipv4/vs/"
@@ -79,27 +81,34 @@ bool kernel_settings_has_localhost_node_ports(const struct proxy_config *config)
                                     config->node_port_addresses.count);
 }
 
-static void add_ipvs(struct list *list, const struct proxy_config *config)
+/* Between these two the kernel sends a client that comes again from the same port to a real server that
+ * leaves, or makes it wait for a second (kubernetes/kubernetes issue 93297). */
+#define REUSE_FIRST KERNEL_VERSION(4, 1, 0)
+#define REUSE_MENDED KERNEL_VERSION(5, 9, 0)
+
+static void add_ipvs(struct list *list, bool is_strict_arp, unsigned kernel)
 {
     add(list, IPVS "conntrack", 1, "mode ipvs");
+    if (kernel >= REUSE_FIRST && kernel < REUSE_MENDED)
+        add(list, IPVS "conn_reuse_mode", 0, "mode ipvs");
     add(list, IPVS "expire_nodest_conn", 1, "mode ipvs");
     add(list, IPVS "expire_quiescent_template", 1, "mode ipvs");
     add(list, "/proc/sys/net/ipv4/ip_forward", 1, "mode ipvs");
-    if (!config->settings->ipvs.is_strict_arp)
+    if (!is_strict_arp)
         return;
     add(list, "/proc/sys/net/ipv4/conf/all/arp_ignore", 1, "ipvs.strictARP");
     add(list, "/proc/sys/net/ipv4/conf/all/arp_announce", 2, "ipvs.strictARP");
 }
 
 size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode mode, unsigned cpu_count,
-                              struct kernel_setting ret[KERNEL_SETTINGS_MAX])
+                              unsigned kernel, struct kernel_setting ret[KERNEL_SETTINGS_MAX])
 {
     struct list list = {.settings = ret};
     add_conntrack(&list, config, cpu_count);
     if (mode == PROXY_MODE_IPTABLES && kernel_settings_has_localhost_node_ports(config))
         add_route_localnet(&list);
     if (mode == PROXY_MODE_IPVS)
-        add_ipvs(&list, config);
+        add_ipvs(&list, config->settings->ipvs.is_strict_arp, kernel);
     return list.count;
 }
 
@@ -143,6 +152,16 @@ static void on_report(void *context, bool is_failure, const char *sentence)
     log_write(is_failure ? *failure_level : LOG_LEVEL_INFO, "%s", sentence);
 }
 
+/* As KERNEL_VERSION has it; 0 where the release reads like nothing. */
+static unsigned running_kernel(void)
+{
+    struct utsname name;
+    unsigned version = 0, patch = 0;
+    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &version, &patch) != 2)
+        return 0;
+    return KERNEL_VERSION(version, patch, 0);
+}
+
 /* The mode that serves, not the one that was asked for: no sysctl without a use. A stand-alone node is asked
  * for one alone. */
 static size_t wanted(const struct options *options, enum proxy_mode serving, bool with_oom,
@@ -151,9 +170,11 @@ static size_t wanted(const struct options *options, enum proxy_mode serving, boo
     const struct proxy_config *config = options->proxy_config;
     struct list list = {.settings = ret};
     if (config)
-        list.count = kernel_settings_wanted(config, serving, (unsigned)get_nprocs(), ret);
+        list.count = kernel_settings_wanted(config, serving, (unsigned)get_nprocs(), running_kernel(), ret);
     else if (serving == PROXY_MODE_IPTABLES && options->has_localhost_node_ports)
         add_route_localnet(&list);
+    else if (serving == PROXY_MODE_IPVS)
+        add_ipvs(&list, options->is_strict_arp, running_kernel());
     if (config && with_oom)
         ret[list.count++] = kernel_settings_oom(config);
     return list.count;

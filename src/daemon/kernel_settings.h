@@ -19,9 +19,9 @@ struct kernel_setting {
 
 /* What config asks for where mode serves on a machine of cpu_count CPUs; PURE. Returns how many
  * (pkg/proxy/conntrack/sysctls.go; pkg/proxy/iptables and ipvs, NewProxier). Fields of 0 leave the kernel's.
- * net.ipv4.vs.conn_reuse_mode is left alone: only kernels before 5.9 need another. */
+ * kernel is the running one's KERNEL_VERSION: net.ipv4.vs.conn_reuse_mode is of 4.1 to 5.8 alone. */
 size_t kernel_settings_wanted(const struct proxy_config *config, enum proxy_mode mode, unsigned cpu_count,
-                              struct kernel_setting ret[KERNEL_SETTINGS_MAX]);
+                              unsigned kernel, struct kernel_setting ret[KERNEL_SETTINGS_MAX]);
 /* Whether mode iptables answers node ports on 127.0.0.1: where that is asked for, and nodePortAddresses have
  * that address. PURE. */
 bool kernel_settings_has_localhost_node_ports(const struct proxy_config *config);

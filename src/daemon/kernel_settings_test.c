@@ -8,6 +8,7 @@
 
 #include <ftw.h>
 #include <inttypes.h>
+#include <linux/version.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +35,11 @@ static void load(const char *yaml, struct arena *arena, struct proxy_config *ret
     assert_true(config_resolve(&settings, arena, ret, &report));
 }
 
+#define RUNNING KERNEL_VERSION(6, 1, 0)
+
 /* One setting in a line: path, = or >=, value. */
-static void assert_wanted(const char *yaml, enum proxy_mode mode, unsigned cpu_count, const char *want)
+static void assert_wanted_by(unsigned kernel, const char *yaml, enum proxy_mode mode, unsigned cpu_count,
+                             const char *want)
 {
     struct kernel_setting settings[KERNEL_SETTINGS_MAX];
     struct proxy_config config;
@@ -43,12 +47,17 @@ static void assert_wanted(const char *yaml, enum proxy_mode mode, unsigned cpu_c
     cleanup_with(text_done) struct text got = {0};
     arena_init(&arena);
     load(yaml, &arena, &config);
-    size_t count = kernel_settings_wanted(&config, mode, cpu_count, settings);
+    size_t count = kernel_settings_wanted(&config, mode, cpu_count, kernel, settings);
     for (size_t i = 0; i < count; i++)
         text_printf(&got, "%s%s%" PRId64 "\n", settings[i].path,
                     settings[i].need == SYSCTL_AT_LEAST ? ">=" : "=", settings[i].value);
     assert_string_equal(text_str(&got), want);
     arena_done(&arena);
+}
+
+static void assert_wanted(const char *yaml, enum proxy_mode mode, unsigned cpu_count, const char *want)
+{
+    assert_wanted_by(RUNNING, yaml, mode, cpu_count, want);
 }
 
 #define TCP_DEFAULTS CONNTRACK "tcp_timeout_established=86400\n" CONNTRACK "tcp_timeout_close_wait=3600\n"
@@ -119,6 +128,19 @@ static void ipvs(void **state)
     assert_wanted(NO_CONNTRACK "mode: ipvs\nipvs: {strictARP: true}\n", PROXY_MODE_NFTABLES, 2, "");
 }
 
+#define IPVS_REUSE                                                                                           \
+    VS "conntrack=1\n" VS "conn_reuse_mode=0\n" VS "expire_nodest_conn=1\n" VS                               \
+       "expire_quiescent_template=1\n/proc/sys/net/ipv4/ip_forward=1\n"
+
+static void ipvs_by_kernel(void **state)
+{
+    const char *yaml = NO_CONNTRACK "mode: ipvs\n";
+    assert_wanted_by(KERNEL_VERSION(4, 0, 0), yaml, PROXY_MODE_IPVS, 2, IPVS_ALWAYS);
+    assert_wanted_by(KERNEL_VERSION(4, 1, 0), yaml, PROXY_MODE_IPVS, 2, IPVS_REUSE);
+    assert_wanted_by(KERNEL_VERSION(5, 8, 0), yaml, PROXY_MODE_IPVS, 2, IPVS_REUSE);
+    assert_wanted_by(KERNEL_VERSION(5, 9, 0), yaml, PROXY_MODE_IPVS, 2, IPVS_ALWAYS);
+}
+
 /* --- apply --- */
 
 static void put(const char *root, const char *path, const char *content)
@@ -162,7 +184,7 @@ static void writes_and_tells(void **state)
     put(root, CONNTRACK "tcp_timeout_established", "86400\n");
     put(root, CONNTRACK "udp_timeout", "none\n");
     put(root, "/proc/self/oom_score_adj", "0\n");
-    size_t count = kernel_settings_wanted(&config, PROXY_MODE_NFTABLES, 2, settings);
+    size_t count = kernel_settings_wanted(&config, PROXY_MODE_NFTABLES, 2, RUNNING, settings);
     settings[count++] = kernel_settings_oom(&config);
     assert_int_equal(kernel_settings_apply(root, settings, count, on_report, &told), 2);
     assert_string_equal(text_str(&told),
@@ -196,7 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conntrack_by_cpus),     cmocka_unit_test(conntrack_timeouts),
         cmocka_unit_test(localhost_of_iptables), cmocka_unit_test(ipvs),
-        cmocka_unit_test(writes_and_tells),
+        cmocka_unit_test(ipvs_by_kernel),        cmocka_unit_test(writes_and_tells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "dataplane/iptables/iptables.h"
+#include "dataplane/ipvs/ipvs.h"
 #include "dataplane/userspace/userspace.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ static const struct {
 } modes[] = {
     {"nftables", {&nftables_dataplane}},
     {"iptables", {&iptables_dataplane}},
+    {"ipvs", {&ipvs_dataplane, &iptables_dataplane, &nftables_dataplane}},
     {"userspace", {&userspace_dataplane}},
     {MODE_AUTO, {&nftables_dataplane, &iptables_dataplane}},
     {MODE_KUBE_PROXY, {&iptables_dataplane, &nftables_dataplane}},
@@ -49,18 +51,20 @@ const char *modes_list(void)
 enum proxy_mode modes_number(const struct dataplane_ops *mode)
 {
     return mode == &nftables_dataplane    ? PROXY_MODE_NFTABLES
+           : mode == &ipvs_dataplane      ? PROXY_MODE_IPVS
            : mode == &userspace_dataplane ? PROXY_MODE_USERSPACE
                                           : PROXY_MODE_IPTABLES;
 }
 
-const char *modes_of_config(const struct proxy_config *config, bool *ret_is_missing)
+const char *modes_of_config(const struct proxy_config *config)
 {
-    *ret_is_missing = config->mode == PROXY_MODE_IPVS;
     if (config->mode == PROXY_MODE_NFTABLES)
         return "nftables";
     if (config->mode == PROXY_MODE_USERSPACE)
         return "userspace";
-    return config->is_mode_open || *ret_is_missing ? MODE_KUBE_PROXY : "iptables";
+    if (config->mode == PROXY_MODE_IPVS)
+        return "ipvs";
+    return config->is_mode_open ? MODE_KUBE_PROXY : "iptables";
 }
 
 /* The reasons in one sentence; passed has that of the first choice alone. */

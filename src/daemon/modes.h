@@ -16,7 +16,7 @@
 int modes_choose(const char *mode, const struct dataplane_ops **ret, struct err *passed, struct err *err);
 
 /* What one of the words for a mode comes to on this machine. */
-#define MODE_CHOICES_MAX 2
+#define MODE_CHOICES_MAX 3
 struct mode_finding {
     const char *mode;
     const char *choices[MODE_CHOICES_MAX]; /* the dataplanes that stand for it, the best first */
@@ -34,8 +34,7 @@ enum proxy_mode modes_number(const struct dataplane_ops *mode);
 const struct dataplane_ops *modes_named(const char *name);
 /* Whether there is a dataplane of that name, or it is "auto". PURE. */
 bool modes_has(const char *mode);
-/* "nftables, iptables, userspace, auto": the names that modes_has knows. */
+/* "nftables, iptables, ipvs, userspace, auto": the names that modes_has knows. */
 const char *modes_list(void);
-/* The word that modes_choose has for what a configuration of kube-proxy asks for; MODE_KUBE_PROXY and
- * *ret_is_missing where that mode is not in this version. PURE. */
-const char *modes_of_config(const struct proxy_config *config, bool *ret_is_missing);
+/* The word that modes_choose has for what a configuration of kube-proxy asks for. PURE. */
+const char *modes_of_config(const struct proxy_config *config);

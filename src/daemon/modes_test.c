@@ -2,6 +2,7 @@
 #include "daemon/modes.h"
 
 #include "dataplane/iptables/iptables.h"
+#include "dataplane/ipvs/ipvs.h"
 #include "dataplane/userspace/userspace.h"
 
 #include <setjmp.h>
@@ -16,41 +17,38 @@ static void what_a_configuration_asks_for(void **state)
 {
     static const struct {
         enum proxy_mode mode;
-        bool is_open, is_missing;
+        bool is_open;
         const char *want;
     } cases[] = {
-        {PROXY_MODE_NFTABLES, false, false, "nftables"},
-        {PROXY_MODE_IPTABLES, false, false, "iptables"},
-        {PROXY_MODE_USERSPACE, false, false, "userspace"},
-        {PROXY_MODE_IPTABLES, true, false, MODE_KUBE_PROXY},
-        {PROXY_MODE_IPVS, false, true, MODE_KUBE_PROXY},
+        {PROXY_MODE_NFTABLES, false, "nftables"},
+        {PROXY_MODE_IPTABLES, false, "iptables"},
+        {PROXY_MODE_IPVS, false, "ipvs"},
+        {PROXY_MODE_USERSPACE, false, "userspace"},
+        {PROXY_MODE_IPTABLES, true, MODE_KUBE_PROXY},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         const struct proxy_config config = {.mode = cases[i].mode, .is_mode_open = cases[i].is_open};
-        bool is_missing;
-        assert_string_equal(modes_of_config(&config, &is_missing), cases[i].want);
-        assert_int_equal(is_missing, cases[i].is_missing);
+        assert_string_equal(modes_of_config(&config), cases[i].want);
     }
 }
 
 static void names(void **state)
 {
-    assert_true(modes_has("nftables") && modes_has("iptables") && modes_has("auto"));
-    assert_false(modes_has("ipvs") || modes_has("") ||
-                 modes_has(MODE_KUBE_PROXY)); /* a word among ourselves */
+    assert_true(modes_has("nftables") && modes_has("iptables") && modes_has("ipvs") && modes_has("auto"));
+    assert_false(modes_has("") || modes_has(MODE_KUBE_PROXY)); /* a word among ourselves */
 }
 
 /* Both ways: what the kernel is asked for goes by the number of the mode that serves. */
 static void numbers(void **state)
 {
-    static const enum proxy_mode numbers[] = {PROXY_MODE_NFTABLES, PROXY_MODE_IPTABLES, PROXY_MODE_USERSPACE};
-    const struct dataplane_ops *const modes[] = {&nftables_dataplane, &iptables_dataplane,
+    static const enum proxy_mode numbers[] = {PROXY_MODE_NFTABLES, PROXY_MODE_IPTABLES, PROXY_MODE_IPVS,
+                                              PROXY_MODE_USERSPACE};
+    const struct dataplane_ops *const modes[] = {&nftables_dataplane, &iptables_dataplane, &ipvs_dataplane,
                                                  &userspace_dataplane};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
         const struct proxy_config config = {.mode = numbers[i]};
-        bool is_missing;
         assert_int_equal(modes_number(modes[i]), numbers[i]);
-        assert_string_equal(modes_of_config(&config, &is_missing), modes[i]->name);
+        assert_string_equal(modes_of_config(&config), modes[i]->name);
     }
 }
 
@@ -64,13 +62,16 @@ static void without_programs(void **state)
     setenv("PATH", "/nonexistent", 1);
     assert_true(modes_choose("iptables", &mode, &passed, &err) < 0);
     assert_non_null(strstr(err.text, "iptables-restore"));
-    assert_true(modes_choose("ipvs", &mode, &passed, &err) < 0);
-    assert_non_null(strstr(err.text, "\"ipvs\""));
+    assert_true(modes_choose("ebpf", &mode, &passed, &err) < 0);
+    assert_non_null(strstr(err.text, "\"ebpf\""));
     if (modes_choose("nftables", &mode, &passed, &err) < 0)
         skip(); /* without the right to ask the kernel */
     assert_string_equal(passed.text, "");
-    assert_int_equal(modes_choose(MODE_KUBE_PROXY, &mode, &passed, &err), 0);
-    assert_string_equal(mode->name, "nftables");
+    static const char *const others[] = {MODE_KUBE_PROXY, "ipvs"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        assert_int_equal(modes_choose(others[i], &mode, &passed, &err), 0);
+        assert_string_equal(mode->name, "nftables");
+    }
     assert_non_null(strstr(passed.text, "iptables-restore"));
     assert_int_equal(modes_choose("auto", &mode, &passed, &err), 0);
     assert_string_equal(mode->name, "nftables");
@@ -101,9 +102,10 @@ static void probing(void **state)
     assert_non_null(strstr(findings.text, "nftables=nftables "));
     assert_non_null(strstr(findings.text, "iptables=! "));
     assert_non_null(strstr(findings.text, "userspace=! "));
+    assert_non_null(strstr(findings.text, "ipvs=nftables! "));
     assert_non_null(strstr(findings.text, "auto=nftables "));
     assert_non_null(strstr(findings.text, MODE_KUBE_PROXY "=nftables! "));
-    assert_string_equal(modes_list(), "nftables, iptables, userspace, auto");
+    assert_string_equal(modes_list(), "nftables, iptables, ipvs, userspace, auto");
 }
 
 int main(void)

@@ -101,6 +101,28 @@ static void take_node_port_addresses(const struct options *options,
     facts->dataplane.node_port_address_count = count;
 }
 
+/* Of this node's interfaces, and of every node that is known: where packets to one of those are taken in
+ * here, this node does not reach that one any more. Only mode ipvs asks for them, and no other is to hear of
+ * each pod's. */
+static void take_node_addresses(const struct options *options, const struct store *store,
+                                const struct interface_addresses *interfaces, struct node_facts *facts)
+{
+    uint32_t count = 0, most = interfaces->count;
+    const struct node_record *record;
+    if (strcmp(options->proxy_mode, "ipvs") != 0)
+        return;
+    for (record = store->nodes; record; record = record->hh.next)
+        most += record->node->address_count;
+    facts->node_addresses = xcalloc(most, sizeof(*facts->node_addresses));
+    for (uint32_t i = 0; i < interfaces->count; i++)
+        facts->node_addresses[count++] = interfaces->list[i];
+    for (record = store->nodes; record; record = record->hh.next)
+        for (uint32_t i = 0; i < record->node->address_count; i++)
+            facts->node_addresses[count++] = record->node->addresses[i];
+    facts->dataplane.node_addresses = facts->node_addresses;
+    facts->dataplane.node_address_count = count;
+}
+
 static void take_service_cidrs(const struct store *store, struct node_facts *facts)
 {
     uint32_t most = 0, count = 0;
@@ -153,9 +175,11 @@ void node_build(const struct options *options, struct store *store,
     take_node_ips(options, node, facts);
     take_node_port_addresses(options, interfaces, facts);
     take_service_cidrs(store, facts);
+    take_node_addresses(options, store, interfaces, facts);
     facts->dataplane.has_localhost_node_ports = options->has_localhost_node_ports;
     facts->dataplane.is_conntrack_liberal = options->is_conntrack_liberal;
     facts->dataplane.masquerade_mark = options->masquerade_mark;
+    facts->dataplane.ipvs = options->ipvs;
     facts->dataplane.view = &facts->view;
 }
 
@@ -164,12 +188,21 @@ void node_done(struct node_facts *facts)
     free(facts->node_ips);
     free(facts->node_port_addresses);
     free(facts->service_cidrs);
+    free(facts->node_addresses);
     *facts = (struct node_facts){0};
 }
 
 static bool same_list(const void *a, uint32_t a_count, const void *b, uint32_t b_count, size_t size)
 {
     return a_count == b_count && (a_count == 0 || memcmp(a, b, a_count * size) == 0);
+}
+
+static bool same_ipvs(const struct dataplane_ipvs *a, const struct dataplane_ipvs *b)
+{
+    return strcmp(a->scheduler, b->scheduler) == 0 && a->tcp_s == b->tcp_s && a->tcp_fin_s == b->tcp_fin_s &&
+           a->udp_s == b->udp_s &&
+           same_list(a->exclude_cidrs, a->exclude_cidr_count, b->exclude_cidrs, b->exclude_cidr_count,
+                     sizeof(struct prefix));
 }
 
 bool node_is_same(const struct node_facts *a, const struct node_facts *b)
@@ -188,6 +221,9 @@ bool node_is_same(const struct node_facts *a, const struct node_facts *b)
            same_list(x->node_ips, x->node_ip_count, y->node_ips, y->node_ip_count, sizeof(struct address)) &&
            same_list(p->node_port_addresses, p->node_port_address_count, q->node_port_addresses,
                      q->node_port_address_count, sizeof(struct address)) &&
+           same_list(p->node_addresses, p->node_address_count, q->node_addresses, q->node_address_count,
+                     sizeof(struct address)) &&
+           same_ipvs(&p->ipvs, &q->ipvs) &&
            same_list(p->service_cidrs, p->service_cidr_count, q->service_cidrs, q->service_cidr_count,
                      sizeof(struct prefix));
 }

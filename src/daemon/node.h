@@ -10,7 +10,7 @@
 struct node_facts {
     struct node_view view;
     struct dataplane_node dataplane; /* points into this struct */
-    struct address *node_ips, *node_port_addresses;
+    struct address *node_ips, *node_port_addresses, *node_addresses;
     struct prefix *service_cidrs;
     bool is_every_address[FAMILY_COUNT]; /* nothing narrows node ports: servers may listen on 0.0.0.0 or :: */
     bool is_eligible;                    /* for load balancers' health checks: not about to leave */

@@ -19,7 +19,7 @@ struct parser {
     struct options options;
     const char *hostname, *detect_local_mode, *bridge, *interface_prefix, *cluster_cidr, *node_port_addresses;
     const char *dry_run_mode;
-    const char *api, *service_ranges, *node_port_range, *masquerade_bit;
+    const char *api, *ipvs_exclude_cidrs, *service_ranges, *node_port_range, *masquerade_bit;
     bool is_api_tls;
 };
 
@@ -122,7 +122,7 @@ static const struct flag flags[] = {
     {"--manifests", "DIR", "the folder of YAML and JSON files to serve", TEXT(options.manifests)},
     {"--hostname-override", "NODE", "this node's name; the host's name when not given", TEXT(hostname)},
     {"--proxy-mode", "MODE",
-     "nftables (the default), iptables, userspace, or auto: the best that this kernel can do",
+     "nftables (the default), iptables, ipvs, userspace, or auto: the best that this kernel can do",
      TEXT(options.proxy_mode)},
     {"--cluster-cidr", "CIDR[,CIDR]", "the pods' addresses, one range for each family", TEXT(cluster_cidr)},
     {"--detect-local-mode", "MODE", "ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
@@ -140,6 +140,12 @@ static const struct flag flags[] = {
      BOOL(options.has_localhost_node_ports)},
     {"--iptables-masquerade-bit", "BIT",
      "with iptables, the bit of a packet's mark that asks for masquerading; 14", TEXT(masquerade_bit)},
+    {"--ipvs-scheduler", "NAME", "with ipvs, how it chooses: rr, wrr, lc, wlc, sh, dh, sed, nq, mh, ...; rr",
+     TEXT(options.ipvs.scheduler)},
+    {"--ipvs-strict-arp", NULL, "with ipvs, answer ARP for an address on its own interface alone; true",
+     BOOL(options.is_strict_arp)},
+    {"--ipvs-exclude-cidrs", "LIST", "with ipvs, virtual servers in these ranges are left alone",
+     TEXT(ipvs_exclude_cidrs)},
     {"--bind-address", "ADDRESS", "the node's own address, instead of what its Node object says",
      CUSTOM(take_bind_address)},
     {"--healthz-bind-address", "ADDRESS:PORT", "/healthz and /livez; 0.0.0.0:10256; empty for none",
@@ -274,6 +280,16 @@ static int take_node_port_cidr(struct parser *parser, const char *value, struct 
     return prefix_parse(value, &grown[options->node_port_cidr_count++], err);
 }
 
+static int take_exclude_cidr(struct parser *parser, const char *value, struct err *err)
+{
+    struct dataplane_ipvs *ipvs = &parser->options.ipvs;
+    struct prefix *grown = arena_array(parser->arena, struct prefix, ipvs->exclude_cidr_count + 1);
+    if (ipvs->exclude_cidr_count)
+        memcpy(grown, ipvs->exclude_cidrs, ipvs->exclude_cidr_count * sizeof(*grown));
+    ipvs->exclude_cidrs = grown;
+    return prefix_parse(value, &grown[ipvs->exclude_cidr_count++], err);
+}
+
 static int finish_local_detect(struct parser *parser, struct err *err)
 {
     struct options *options = &parser->options;
@@ -320,7 +336,7 @@ static int finish_node_name(struct parser *parser, struct err *err)
 
 static int finish_mode(struct options *options, struct err *err)
 {
-    static const char *const later[] = {"ipvs", "ebpf"};
+    static const char *const later[] = {"ebpf"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (strcmp(options->proxy_mode, later[i]) == 0)
             return err_set(err, EINVAL, "--proxy-mode: %s is not in this version; %s are", later[i],
@@ -430,8 +446,7 @@ static int finish(struct parser *parser, struct err *err)
     const char *node_ports = parser->node_port_addresses;
     if (parser->dry_run_mode)
         options->proxy_mode = parser->dry_run_mode;
-    bool is_old =
-        strcmp(options->proxy_mode, "iptables") == 0 || strcmp(options->proxy_mode, "userspace") == 0;
+    bool is_old = strcmp(options->proxy_mode, "nftables") != 0 && strcmp(options->proxy_mode, MODE_AUTO) != 0;
     if (!node_ports || !*node_ports)
         node_ports = is_old ? "0.0.0.0/0,::/0" : "primary"; /* as kube-proxy's modes have it */
     options->node_ports_on_primary = strcmp(node_ports, "primary") == 0;
@@ -441,6 +456,9 @@ static int finish(struct parser *parser, struct err *err)
         options->node_ports_on_primary, options->node_port_cidrs, options->node_port_cidr_count);
     if (code == 0)
         code = finish_masquerade_bit(parser, err);
+    if (code == 0 && parser->ipvs_exclude_cidrs && *parser->ipvs_exclude_cidrs)
+        code = for_each_piece(parser, parser->ipvs_exclude_cidrs, take_exclude_cidr, "--ipvs-exclude-cidrs",
+                              err);
     if (code == 0)
         code = finish_api(parser, err);
     if (code == 0 && !options->manifests && !options->api_address_count)
@@ -458,6 +476,8 @@ int options_parse(int argc, char *const *argv, struct arena *arena, struct optio
                     .control_socket = CONTROL_SOCKET_DEFAULT,
                     .is_confined = true,
                     .sync_period_ms = 30000,
+                    .ipvs.scheduler = IPVS_SCHEDULER_DEFAULT,
+                    .is_strict_arp = true,
                     .masquerade_mark = 1u << 14},
     };
     take_healthz(&parser, "0.0.0.0:10256", NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/arena.h"
-#include "forwarding/view.h"
+#include "dataplane/dataplane.h"
 
 /* What the daemon is told to do, checked: by the command line of `fairlead standalone`, whose flags carry
  * kube-proxy's names where kube-proxy has them, or by kube-proxy's own flags and file (proxy.c). */
@@ -33,6 +33,8 @@ struct options {
     uint32_t masquerade_mark; /* one bit */
     /* Asked for, and loopback is among the addresses that node ports answer on, and iptables serves. */
     bool has_localhost_node_ports;
+    struct dataplane_ipvs ipvs;
+    bool is_strict_arp;
     bool is_conntrack_liberal; /* as the kernel has it, once the settings are in force */
     unsigned sync_period_ms, min_sync_period_ms;
     int verbosity;

@@ -149,11 +149,21 @@ static unsigned to_period(int64_t ms, unsigned least)
     return ms < least ? least : ms > PERIOD_MAX_MS ? PERIOD_MAX_MS : (unsigned)ms;
 }
 
+static struct dataplane_ipvs ipvs_options(const struct proxy_config *config)
+{
+    const char *scheduler = config->settings->ipvs.scheduler;
+    return (struct dataplane_ipvs){.scheduler = *scheduler ? scheduler : IPVS_SCHEDULER_DEFAULT,
+                                   .exclude_cidrs = config->ipvs_exclude_cidrs.items,
+                                   .exclude_cidr_count = (uint32_t)config->ipvs_exclude_cidrs.count,
+                                   .tcp_s = (uint32_t)(config->ipvs_tcp_ms / 1000),
+                                   .tcp_fin_s = (uint32_t)(config->ipvs_tcp_fin_ms / 1000),
+                                   .udp_s = (uint32_t)(config->ipvs_udp_ms / 1000)};
+}
+
 static struct options daemon_options(const struct proxy_role *role, const struct proxy_config *config,
                                      struct arena *arena)
 {
     const struct proxy_settings *settings = config->settings;
-    bool is_missing;
     struct options options = {
         .role = ROLE_PROXY,
         .proxy_config = config,
@@ -164,10 +174,11 @@ static struct options daemon_options(const struct proxy_role *role, const struct
         .control_socket = role->control_socket,
         .is_confined = strcmp(role->confine, "false") != 0,
         .node_name = node_name(settings->hostname_override, arena),
-        .proxy_mode = modes_of_config(config, &is_missing),
+        .proxy_mode = modes_of_config(config),
         .masquerade_all = config->masquerades_all,
         .is_bind_hard_fail = settings->is_bind_fatal,
         .masquerade_mark = config->masquerade_mark,
+        .ipvs = ipvs_options(config),
         .has_localhost_node_ports = kernel_settings_has_localhost_node_ports(config),
         .sync_period_ms = to_period(config->sync_ms, 1),
         .min_sync_period_ms = to_period(config->min_sync_ms, 0),

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/confinement.h"
 #include "daemon/daemon.h"
+#include "dataplane/ipvs/ipvs.h"
 #include "dataplane/leftovers/leftovers.h"
 #include "dataplane/userspace/userspace.h"
 
@@ -46,6 +47,8 @@ static unsigned makers_of(const struct dataplane_ops *mode)
 {
     if (mode->is_of_iptables)
         return IPTABLES_BY_IPTABLES;
+    if (mode == &ipvs_dataplane)
+        return IPTABLES_BY_IPVS;
     return mode == &userspace_dataplane ? IPTABLES_BY_USERSPACE : 0;
 }
 

@@ -17,6 +17,15 @@ struct dataplane_change {
     const struct entry *next; /* NULL when withdrawn */
 };
 
+/* Of mode ipvs alone (KubeProxyIPVSConfiguration). Borrowed. */
+#define IPVS_SCHEDULER_DEFAULT "rr"
+struct dataplane_ipvs {
+    const char *scheduler;              /* "rr" */
+    const struct prefix *exclude_cidrs; /* virtual servers in these are not removed */
+    uint32_t exclude_cidr_count;
+    uint32_t tcp_s, tcp_fin_s, udp_s; /* time-outs; 0 leaves the kernel's */
+};
+
 /* What of the node a dataplane needs beside the entries. Borrowed for the call. */
 struct dataplane_node {
     const struct node_view *view;
@@ -29,6 +38,9 @@ struct dataplane_node {
     uint32_t masquerade_mark;                     /* one bit */
     const struct prefix *service_cidrs; /* an unallocated address in one of these is dropped (KEP-1880) */
     uint32_t service_cidr_count;
+    const struct address *node_addresses; /* this node's and every other's, with mode ipvs */
+    uint32_t node_address_count;
+    struct dataplane_ipvs ipvs;
 };
 
 struct dataplane_result {

@@ -47,6 +47,7 @@ PLAN = {
     "kernel": ("nftables", "tests/vm/test_kernel.py"),
     "nftables": ("nftables", LAB),
     "iptables": ("iptables", LAB),
+    "ipvs": ("ipvs", LAB),
 }
 # What ./check runs. A matrix takes four minutes of a CPU, and this machine's own kernel carries those two as well: by name.
 USUAL = ["kernel"]

@@ -27,7 +27,7 @@ const char *layout_table_name(enum layout_table table);
 int layout_table_of(const char *name);
 
 /* The chains of the kernel's that jumps stand in, numbered from 0; OWN_BASES_MAX at most. PURE. */
-#define OWN_BASES_MAX 8
+#define OWN_BASES_MAX 12
 int own_base_count(const struct own_rules *own);
 /* -1: no jump stands there. */
 int own_base(const struct own_rules *own, const char *table, const char *chain);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "dataplane/dataplane.h"
+#include "dataplane/ipvs/catalog.h"
+#include "dataplane/ipvs/servers.h"
+
+#include <uthash.h>
+
+/* What one service is in IPVS, both families: virtual servers with their real servers, members of sets,
+ * addresses on kube-ipvs0. PURE.
+ *
+ * A virtual server has one set of endpoints for whoever asks. Where that is not enough a packet is marked on
+ * its way in, and a second virtual server, of that mark, has the rest (decision 0011): for pods and the node
+ * itself under externalTrafficPolicy Local; and where clients shall stick to one endpoint over all addresses
+ * of a service port. */
+
+/* Numbers for marks: a hash of what it stands for, moved on when two meet. */
+struct mark_numbers {
+    struct mark_number *by_name, *by_number;
+};
+void mark_numbers_done(struct mark_numbers *numbers);
+
+/* The bits by which a mark of ours is known, and their value. masquerade_mark, one bit, is left alone. */
+uint32_t mark_tag_mask(uint32_t masquerade_mark);
+uint32_t mark_tag(uint32_t masquerade_mark);
+
+struct planned_server {
+    struct virtual_server id;
+    uint32_t persistence_s;
+    uint8_t protocol;                   /* of one with a mark, too */
+    const struct backend_set *backends; /* NULL: nobody, and the kernel answers "port unreachable" */
+};
+
+/* A member of a set; many services may have the same one. */
+struct planned_member {
+    struct ipset_member member;
+    uint32_t set, family; /* enum set_name, enum family: all 32 bits, so that it compares as bytes */
+};
+
+struct plan {
+    struct planned_server *servers;
+    struct planned_member *members; /* of SET_IPVS_IPS: these addresses are on kube-ipvs0 as well */
+    uint32_t server_count, server_capacity, member_count, member_capacity;
+};
+
+/* Everything is in the arena, backends in the entry. entry may be NULL: nothing. */
+void plan_build(const struct entry *entry, const struct dataplane_node *node, struct mark_numbers *numbers,
+                struct arena *arena, struct plan *ret);
+/* What two virtual servers are the same by, and their order. */
+int virtual_server_cmp(const struct virtual_server *a, const struct virtual_server *b);
+int planned_member_cmp(const struct planned_member *a, const struct planned_member *b);
