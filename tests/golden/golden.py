@@ -14,6 +14,8 @@ A case is a folder beside this file:
     nftables.txt    the table: --dry-run=nftables, without the sets and chains that look as in the case "nothing"
     iptables.txt    kube-proxy's rules: --dry-run=iptables, in the form of iptables-save, without the chains that look as
                     in the case "nothing". tests/real/test_iptables.py compares all of it with a real kube-proxy.
+    ipvs.txt        virtual servers, members of sets, rules: --dry-run=ipvs, with node ports on the node's address alone where
+                    no flag says more; without the chains that look as in the case "nothing"
     userspace.txt   the portals, in the same form, and whom the sockets pass on to: --dry-run=userspace
 """
 import difflib
@@ -40,6 +42,8 @@ class Failure(Exception):
 def run(program, case, what):
     """What the daemon says of the case's objects. A refused object would make the rest of the case mean nothing."""
     flags = shlex.split((case / "flags").read_text()) if (case / "flags").exists() else []
+    if what == "ipvs":  # else there would be a virtual server for each address of the machine
+        flags = ["--nodeport-addresses=primary", *flags]
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(case / "objects.yaml", folder)
         done = subprocess.run([program, "standalone", f"--dry-run={what}", "--manifests", folder, *FLAGS, *flags],
@@ -99,6 +103,16 @@ def rules_without_base(text, base):
     return "".join(parts)
 
 
+def servers_and_rules(text):
+    """What mode ipvs has beside rules, and the rules."""
+    beside, rules_, is_rule = [], [], False
+    for line in text.splitlines(keepends=True):
+        is_rule = not line.startswith("# ") and (is_rule or line.startswith("*"))
+        rules_ += [line] * (is_rule or line.startswith("# "))
+        beside += [line] * (not is_rule)
+    return "".join(beside), "".join(rules_)
+
+
 def compare(path, got):
     if os.environ.get("BLESS"):
         path.write_text(got)
@@ -125,6 +139,10 @@ def check(program, case):
     if case.name != BASE:
         portals = rules_without_base(portals, run_base(program, "userspace").split("# sockets\n")[0])
     compare(case / "userspace.txt", f"{portals}# sockets\n{sockets}")
+    beside, saved = servers_and_rules(run(program, case, "ipvs"))
+    if case.name != BASE:
+        saved = rules_without_base(saved, servers_and_rules(run_base(program, "ipvs"))[1])
+    compare(case / "ipvs.txt", beside + saved)
 
 
 def main():
