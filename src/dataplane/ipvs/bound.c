@@ -91,11 +91,13 @@ static void gather_address(struct bound *bound, uint16_t type, uint16_t flags, c
     struct ifaddrmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
     header->ifa_family = len == 4 ? AF_INET : AF_INET6;
     header->ifa_prefixlen = (uint8_t)(len * 8);
-    header->ifa_flags = len == 4 ? 0 : IFA_F_NODAD;
     header->ifa_scope = RT_SCOPE_UNIVERSE;
     header->ifa_index = bound->index;
     mnl_attr_put(message, IFA_LOCAL, len, wire);
     mnl_attr_put(message, IFA_ADDRESS, len, wire);
+    /* Without a route beside the one in the table local: there are as many to walk as there are addresses. */
+    if (len != 4)
+        mnl_attr_put_u32(message, IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
 }
 
 void bound_add(struct bound *bound, const struct address *address)
