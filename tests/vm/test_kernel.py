@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lab"))
 
 import lab as labs  # noqa: E402
@@ -116,6 +117,16 @@ def test_connection_through_a_virtual_server(spaces, family):
         node.run(["ipvsadm", "-a", "-t", f"{bracketed[0]}:80", "-r", f"{bracketed[1]}:8080", "-m"])
         threading.Thread(target=answer_once, args=(server,), daemon=True).start()
         assert ask(node, inet, vip) == "pod"
+
+
+@pytest.mark.parametrize("side", ("bound", "ipset", "servers"))
+def test_ipvs_side(side):
+    """tests/property/ipvs_SIDE_cases.c, here where all the kernel's sides of the mode are there."""
+    subprocess.run(["modprobe", "-a", "ip_vs", "dummy"], check=True)
+    ran = subprocess.run([REPOSITORY / f"build/tests/property/ipvs_{side}_cases"], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+    print(ran.stdout)
+    assert ran.returncode == 0
 
 
 def answer_once(server):

@@ -43,6 +43,8 @@ SLOWNESS = 12
 RUN_SECONDS = 900
 LIMIT_SECONDS = 2000
 LAB = "tests/lab/test_matrix.py"
+# Programs of the build folder that test_kernel.py runs.
+CASES = [f"tests/property/ipvs_{side}_cases" for side in ("bound", "ipset", "servers")]
 PLAN = {
     "kernel": ("nftables", "tests/vm/test_kernel.py"),
     "nftables": ("nftables", LAB),
@@ -55,6 +57,12 @@ USUAL = ["kernel"]
 
 def fairlead():
     return pathlib.Path(os.environ.get("FAIRLEAD") or REPOSITORY / "build" / "fairlead")
+
+
+def case_program(name):
+    """Of the build that fairlead is of; a fairlead that was copied away has none beside it."""
+    beside = fairlead().parent / name
+    return beside if beside.exists() else REPOSITORY / "build" / name
 
 
 def check_machine():
@@ -100,10 +108,11 @@ def make_initramfs(path, cache, modules, plan):
     for folder in MODULES:
         for file in modules.glob(f"kernel/{folder}.ko*" if "net/" in folder else f"kernel/{folder}/**/*.ko*"):
             made.add_file(f"{target}/{file.relative_to(modules)}", file)
-    for library in shared_libraries(fairlead()):
-        made.add_own(library)
     home = "/root/fairlead"
-    made.add_file(f"{home}/build/fairlead", fairlead(), 0o755)
+    for name, program in [("fairlead", fairlead()), *((name, case_program(name)) for name in CASES)]:
+        for library in shared_libraries(program):
+            made.add_own(library)
+        made.add_file(f"{home}/build/{name}", program, 0o755)
     for folder in ("tests/lab", "tests/vm"):
         made.add_tree(REPOSITORY / folder, f"{home}/{folder}", lambda file: file.suffix != ".pyc")
     made.add_file("/init", HERE / "init", 0o755)
@@ -170,6 +179,8 @@ def run(options, runs, words):
     check_machine()
     if not os.access(fairlead(), os.X_OK):
         sys.exit(f"no fairlead at {fairlead()}: build it first, or name one in $FAIRLEAD")
+    if missing := [name for name in CASES if not case_program(name).exists()]:
+        sys.exit(f"no {case_program(missing[0])}: build it first")
     image, modules = kernel(cache)
     initramfs, port = cache / f"initramfs.{os.getpid()}", cache / f"port.{os.getpid()}"
     try:
