@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """matrix.yaml as Python values: what to load into the folder, and what to ask. The file's own head explains its words."""
+import asyncio
 import functools
 import pathlib
+import random
 import string
 from dataclasses import dataclass, field
 
@@ -9,6 +11,7 @@ import yaml
 
 import manifests
 import modes
+import patience
 from probe import Question
 from topology import OUTSIDE, backbone_address
 
@@ -248,11 +251,14 @@ async def check(prober, row):
     """Asks until the row's expectation is met or broken; returns what is wrong with it, or "".
 
     A served row is asked six times at least, and until every expected pod was seen: sixty times at most, which a
-    uniform choice between up to four pods fails once in ten million runs.
+    uniform choice between up to four pods fails once in ten million runs. Who takes turns instead of choosing gives two
+    that ask in step always the same: so nobody asks in step for long.
     """
     expectation, seen = row.expectation, set()
     tries = {"served": 60, "sticky": 20}.get(expectation.kind, 1)
     for attempt in range(tries):
+        if attempt > 6:
+            await asyncio.sleep(random.uniform(0, patience.seconds(0.004)))
         verdict = await prober.ask(row.questions[attempt % len(row.questions)])
         wrong = _mismatch(verdict, row)
         if wrong:
