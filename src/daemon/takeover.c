@@ -21,6 +21,13 @@ static void on_report(void *context, enum leftovers_report kind, const char *sen
 
 /* --- at the start --- */
 
+static void on_programs_over(void *context)
+{
+    struct daemon *daemon = context;
+    if (!daemon->mode->starts_programs)
+        confinement_enter(&daemon->options, CONFINEMENT_SERVING);
+}
+
 static void on_done(void *context, unsigned failures)
 {
     struct daemon *daemon = context;
@@ -31,8 +38,6 @@ static void on_done(void *context, unsigned failures)
                     is_proxy ? "kube-proxy" : "fairlead's other modes");
     else if (is_proxy)
         log_debug("nothing of kube-proxy is left on this node");
-    if (!daemon->mode->starts_programs)
-        confinement_enter(&daemon->options, CONFINEMENT_SERVING);
 }
 
 static void remove_own_tables(void)
@@ -63,8 +68,10 @@ void takeover_begin(struct daemon *daemon)
     const struct leftovers_options options = {
         .scope = daemon->options.role == ROLE_PROXY ? LEFTOVERS_ALL : LEFTOVERS_OF_FAIRLEAD,
         .serving = makers_of(daemon->mode),
+        .spares_connections = true,
         .program_ms = PROGRAM_MS,
         .report = on_report,
+        .programs_over = on_programs_over,
         .done = on_done,
         .context = daemon};
     if (daemon->mode != &nftables_dataplane)

@@ -11,6 +11,8 @@
 #define OWN_COMMENT "--comment \"fairlead: " /* of its rules in chains of kube-proxy's */
 #define OWN_CHAIN "FAIRLEAD-CLUSTER-IPS"     /* of fairlead's mode iptables, beside kube-proxy's */
 #define OWN_PORTALS "FAIRLEAD-PORTALS"       /* of its mode userspace */
+#define OWN_MARKS "FAIRLEAD-IPVS"            /* of its mode ipvs, in mangle */
+#define OWN_MARKS_COMMENT "--comment \"fairlead: endpoints of the whole cluster" /* in KUBE-SERVICES */
 
 /* --- what is kube-proxy's --- */
 
@@ -85,7 +87,13 @@ static const struct known filter_chains[] = {
     {NULL},
 };
 
-static const struct known mangle_chains[] = {{"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES}, {NULL}};
+static const struct known mangle_chains[] = {
+    {"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES},
+    {OWN_MARKS, IPTABLES_BY_IPVS | IPTABLES_OWN},
+    {"FAIRLEAD-SOURCES", IPTABLES_BY_IPVS | IPTABLES_OWN},
+    {"FAIRLEAD-UNMARK", IPTABLES_BY_IPVS | IPTABLES_OWN},
+    {NULL},
+};
 static const struct known no_chains[] = {{NULL}};
 
 static unsigned makers_of_listed(struct span name, const struct known *list, const struct known *prefixes)
@@ -120,7 +128,9 @@ static const char *const jump_comments[] = {
     "handle service NodePorts; NOTE: this must be the last rule in the chain",
     "Ensure that non-local NodePort traffic can flow",
     /* fairlead's userspace */
-    "fairlead: service portals", "fairlead: what was led to the proxy", "fairlead: refused portals", NULL};
+    "fairlead: service portals", "fairlead: what was led to the proxy", "fairlead: refused portals",
+    /* fairlead's ipvs */
+    "fairlead: marks for virtual servers", "fairlead: source ranges", "fairlead: marks have served", NULL};
 
 static bool is_in_scope(struct iptables_scope scope, struct span table, struct span chain)
 {
@@ -141,6 +151,11 @@ bool iptables_is_own_layout(const char *table, const char *chain)
 bool iptables_is_own_portals(const char *table, const char *chain)
 {
     return strcmp(table, "filter") == 0 && strcmp(chain, OWN_PORTALS) == 0;
+}
+
+bool iptables_is_own_marks(const char *table, const char *chain)
+{
+    return strcmp(table, "mangle") == 0 && strcmp(chain, OWN_MARKS) == 0;
 }
 
 /* --- lines and words --- */
@@ -434,13 +449,15 @@ struct iptables_scope iptables_own_scope(const char *saved)
     struct rule rule;
     struct iptables_scope scope = {0};
     while (next_line(&saved, &line)) {
-        if (declares(line, OWN_CHAIN))
+        if (declares(line, OWN_CHAIN) || declares(line, OWN_MARKS))
             scope.goes |= IPTABLES_OWN;
         if (declares(line, OWN_PORTALS))
             scope.goes |= IPTABLES_BY_USERSPACE;
         if (parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES") &&
             memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT)))
-            scope.goes |= IPTABLES_OWN | IPTABLES_BY_IPTABLES;
+            scope.goes |= memmem(line.at, line.len, OWN_MARKS_COMMENT, strlen(OWN_MARKS_COMMENT))
+                              ? IPTABLES_OWN | IPTABLES_BY_IPVS
+                              : IPTABLES_OWN | IPTABLES_BY_IPTABLES;
     }
     return scope;
 }

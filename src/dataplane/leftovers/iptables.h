@@ -18,7 +18,7 @@ enum iptables_maker {
     IPTABLES_BY_IPVS = 2,
     IPTABLES_BY_USERSPACE = 4,
     IPTABLES_BY_OLD_ONES = 8, /* versions of kube-proxy that nobody goes on from */
-    IPTABLES_OWN = 16,        /* what fairlead's mode iptables has beside kube-proxy's chains */
+    IPTABLES_OWN = 16,        /* what fairlead's modes iptables and ipvs have beside kube-proxy's chains */
 };
 #define IPTABLES_BY_ANYBODY 31
 
@@ -30,9 +30,10 @@ struct iptables_scope {
 
 /* Whether kube-proxy or fairlead make a chain of this name in this table ("nat", "filter" or "mangle"). */
 bool iptables_is_proxy_chain(const char *table, const char *chain);
-/* Whether it is one that tells fairlead's mode iptables, or userspace, from kube-proxy's. */
+/* Whether it is one that tells fairlead's mode iptables, userspace or ipvs from kube-proxy's. */
 bool iptables_is_own_layout(const char *table, const char *chain);
 bool iptables_is_own_portals(const char *table, const char *chain);
+bool iptables_is_own_marks(const char *table, const char *chain);
 
 /* What fairlead made, by the whole of what iptables-save printed. Who wrote kube-proxy's chains last is told
  * by rules: both programs make the same, but fairlead's has rules of its own at the end of KUBE-SERVICES,

@@ -17,6 +17,8 @@
 #define RESTORE_ATTEMPTS 3 /* somebody may change the tables between the reading and the writing */
 #define SET_NAME_SIZE 32   /* IPSET_MAXNAMELEN */
 #define SETS_ATTEMPTS 20
+#define IPVS_AGAIN_MS 10000
+#define OWN_SET "FAIRLEAD-INSIDE"
 #define SETS_AGAIN_MS 250 /* nf_tables lets go of a deleted rule's set some time after the commit */
 
 enum backend { BACKEND_NFT, BACKEND_LEGACY };
@@ -269,20 +271,36 @@ static void miss_program(struct leftovers *leftovers)
     next_step(leftovers);
 }
 
-static bool is_own_chain(const char *table, const char *chain)
+static bool is_of_iptables_or_userspace(const char *table, const char *chain)
 {
     return iptables_is_own_layout(table, chain) || iptables_is_own_portals(table, chain);
+}
+
+static bool is_of_iptables_or_ipvs(const char *table, const char *chain)
+{
+    return iptables_is_own_layout(table, chain) || iptables_is_own_marks(table, chain);
+}
+
+static bool is_of_userspace_or_ipvs(const char *table, const char *chain)
+{
+    return iptables_is_own_portals(table, chain) || iptables_is_own_marks(table, chain);
+}
+
+static bool is_own_chain(const char *table, const char *chain)
+{
+    return is_of_iptables_or_userspace(table, chain) || iptables_is_own_marks(table, chain);
 }
 
 /* What tells that there is something to remove. */
 static netlink_chain_fn *wanted_chain(const struct leftovers *leftovers)
 {
+    unsigned serving = is_serving(leftovers->step) ? leftovers->options.serving : 0;
     if (leftovers->options.scope != LEFTOVERS_OF_FAIRLEAD)
         return iptables_is_proxy_chain;
-    if (!leftovers->options.serving || !is_serving(leftovers->step))
-        return is_own_chain;
-    return leftovers->options.serving & IPTABLES_BY_IPTABLES ? iptables_is_own_portals
-                                                             : iptables_is_own_layout;
+    return serving & IPTABLES_BY_IPTABLES    ? is_of_userspace_or_ipvs
+           : serving & IPTABLES_BY_USERSPACE ? is_of_iptables_or_ipvs
+           : serving & IPTABLES_BY_IPVS      ? is_of_iptables_or_userspace
+                                             : is_own_chain;
 }
 
 static void clean_iptables(struct leftovers *leftovers)
@@ -311,15 +329,46 @@ static void clean_iptables(struct leftovers *leftovers)
 
 /* --- ipvs --- */
 
+/* Of ours there is a set that kube-proxy has not. */
+static bool is_ipvs_to_go(const struct leftovers *leftovers)
+{
+    if (leftovers->options.serving & IPTABLES_BY_IPVS)
+        return false;
+    return leftovers->options.scope == LEFTOVERS_ALL || (netlink_has_ipsets() && netlink_has_ipset(OWN_SET));
+}
+
+/* Connections go on through IPVS as long as it is there: their translation is in no other place. */
+static bool is_ipvs_in_use(void)
+{
+    char line[256];
+    bool is_in_use = false;
+    FILE *file = fopen("/proc/net/ip_vs_conn", "re");
+    while (file && !is_in_use && fgets(line, sizeof(line), file))
+        is_in_use = strstr(line, " ESTABLISHED ") || strncmp(line, "UDP", 3) == 0;
+    if (file)
+        fclose(file);
+    return is_in_use;
+}
+
 static void remove_ipvs(struct leftovers *leftovers)
 {
     bool was_there = false;
     struct err err;
-    if (!(leftovers->options.serving & IPTABLES_BY_IPVS) && netlink_remove_ipvs(&was_there, &err) < 0)
+    if (leftovers->attempts == 0 && leftovers->options.programs_over)
+        leftovers->options.programs_over(leftovers->options.context);
+    bool is_to_go = is_ipvs_to_go(leftovers);
+    if (is_to_go && leftovers->options.spares_connections && is_ipvs_in_use()) {
+        if (leftovers->attempts++ == 0)
+            SAY(leftovers, LEFTOVERS_NOTICE,
+                "connections by ipvs go on; its virtual services and kube-ipvs0 go when they are over");
+        run_step(leftovers, IPVS_AGAIN_MS);
+        return;
+    }
+    if (is_to_go && netlink_remove_ipvs(&was_there, &err) < 0)
         SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
     else if (was_there)
         SAY(leftovers, LEFTOVERS_REMOVED,
-            "kube-proxy's virtual services of ipvs and its interface kube-ipvs0 are removed");
+            "the virtual services of ipvs and the interface kube-ipvs0 are removed");
     next_step(leftovers);
 }
 
@@ -344,17 +393,34 @@ static const char *const sets[] = {
     "IPVS-IPS",
 };
 
+static const char *const own_sets[] = {OWN_SET,           "FAIRLEAD-6-INSIDE", "FAIRLEAD-SELF",
+                                       "FAIRLEAD-6-SELF", "FAIRLEAD-DROP",     "FAIRLEAD-6-DROP"};
+
+/* OWN_SET tells whose they are, so it goes with the last. */
+static void set_name(size_t i, char ret[SET_NAME_SIZE])
+{
+    size_t of_proxy = ARRAY_LEN(sets) * FAMILY_COUNT;
+    if (i < of_proxy)
+        snprintf(ret, SET_NAME_SIZE, "KUBE-%s%s", i % FAMILY_COUNT ? "6-" : "", sets[i / FAMILY_COUNT]);
+    else
+        snprintf(ret, SET_NAME_SIZE, "%s", own_sets[ARRAY_LEN(own_sets) - 1 - (i - of_proxy)]);
+}
+
 /* After the rules that use them. */
 static void remove_sets(struct leftovers *leftovers)
 {
     bool is_last = ++leftovers->attempts >= SETS_ATTEMPTS, is_busy = false;
+    size_t most = netlink_has_ipsets() && is_ipvs_to_go(leftovers)
+                      ? ARRAY_LEN(sets) * FAMILY_COUNT + ARRAY_LEN(own_sets)
+                      : 0;
     unsigned count = 0;
-    bool may_be_there = !(leftovers->options.serving & IPTABLES_BY_IPVS) && netlink_has_ipsets();
-    for (size_t i = 0; may_be_there && i < ARRAY_LEN(sets) * FAMILY_COUNT; i++) {
+    for (size_t i = 0; i < most; i++) {
         char name[SET_NAME_SIZE];
         bool was_there = false;
         struct err err;
-        snprintf(name, sizeof(name), "KUBE-%s%s", i % FAMILY_COUNT ? "6-" : "", sets[i / FAMILY_COUNT]);
+        if (is_busy && i + ARRAY_LEN(own_sets) >= most)
+            break;
+        set_name(i, name);
         int code = netlink_remove_ipset(name, &was_there, &err);
         is_busy |= code == -EBUSY;
         if (code < 0 && (code != -EBUSY || is_last))
@@ -362,7 +428,7 @@ static void remove_sets(struct leftovers *leftovers)
         count += was_there;
     }
     if (count)
-        SAY(leftovers, LEFTOVERS_REMOVED, "%u of kube-proxy's ipsets are removed", count);
+        SAY(leftovers, LEFTOVERS_REMOVED, "%u ipsets of mode ipvs are removed", count);
     if (is_busy && !is_last)
         run_step(leftovers, SETS_AGAIN_MS);
     else
@@ -371,6 +437,7 @@ static void remove_sets(struct leftovers *leftovers)
 
 /* --- all of it --- */
 
+#define OWN_STEPS 2 /* how many come before those that are about fairlead's */
 static const struct step steps[] = {
     {remove_table, .family = FAMILY_IPV4},
     {remove_table, .family = FAMILY_IPV6},
@@ -383,14 +450,6 @@ static const struct step steps[] = {
     {finish},
 };
 
-static const struct step iptables_steps[] = {
-    {clean_iptables, BACKEND_NFT, FAMILY_IPV4},
-    {clean_iptables, BACKEND_NFT, FAMILY_IPV6},
-    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV4},
-    {clean_iptables, BACKEND_LEGACY, FAMILY_IPV6},
-    {finish},
-};
-
 bool leftovers_may_be_of_fairlead(void)
 {
     bool is_there = false, may_be = false;
@@ -400,7 +459,7 @@ bool leftovers_may_be_of_fairlead(void)
             netlink_has_iptables_chains((enum family)family, is_own_chain, &is_there, &err) == 0 && is_there;
         may_be |= has_legacy_tables((enum family)family);
     }
-    return may_be;
+    return may_be || (netlink_has_ipsets() && netlink_has_ipset(OWN_SET));
 }
 
 struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_options *options)
@@ -409,7 +468,7 @@ struct leftovers *leftovers_begin(uv_loop_t *loop, const struct leftovers_option
     signal(SIGPIPE, SIG_IGN);
     leftovers->options = *options;
     leftovers->loop = loop;
-    leftovers->step = options->scope == LEFTOVERS_OF_FAIRLEAD ? iptables_steps : steps;
+    leftovers->step = options->scope == LEFTOVERS_OF_FAIRLEAD ? steps + OWN_STEPS : steps;
     uv_timer_init(loop, &leftovers->timer);
     leftovers->timer.data = leftovers;
     run_step(leftovers, 0);

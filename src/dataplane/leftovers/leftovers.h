@@ -28,8 +28,8 @@ enum leftovers_report {
 
 enum leftovers_scope {
     LEFTOVERS_ALL,
-    /* What fairlead's modes iptables and userspace made, and of kube-proxy's nothing: where kube-proxy has
-     * come to the same chains since, all but those stay. */
+    /* What fairlead's modes iptables, ipvs and userspace made, and of kube-proxy's nothing: where kube-proxy
+     * has come to the same chains since, all but those stay. */
     LEFTOVERS_OF_FAIRLEAD,
 };
 
@@ -38,8 +38,11 @@ struct leftovers_options {
     /* enum iptables_maker: the chains of the mode that serves stay, in the backend that iptables-restore
      * writes to; and with IPTABLES_BY_IPVS its services and sets. 0: none serves by them. */
     unsigned serving;
-    unsigned program_ms; /* how long each program may take */
+    bool spares_connections; /* what ipvs has stays until the connections through it are over */
+    unsigned program_ms;     /* how long each program may take */
     void (*report)(void *context, enum leftovers_report kind, const char *sentence);
+    /* From the loop: no program will be started any more. May be NULL. */
+    void (*programs_over)(void *context);
     /* The end, from the loop: how many failures there were. The struct leftovers is gone behind it. */
     void (*done)(void *context, unsigned failures);
     void *context;

@@ -255,6 +255,16 @@ bool netlink_has_ipsets(void)
     return access("/sys/module/ip_set", F_OK) == 0;
 }
 
+bool netlink_has_ipset(const char *name)
+{
+    char bytes[MESSAGE_MAX];
+    struct nlmsghdr *message =
+        netfilter_message(bytes, NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_HEADER, NLM_F_ACK, NFPROTO_IPV4);
+    mnl_attr_put_u8(message, IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL_MIN);
+    mnl_attr_put_strz(message, IPSET_ATTR_SETNAME, name);
+    return ask(NETLINK_NETFILTER, message, message->nlmsg_len, NULL, NULL) == 0;
+}
+
 int netlink_remove_ipset(const char *name, bool *ret_was_there, struct err *err)
 {
     char bytes[MESSAGE_MAX];

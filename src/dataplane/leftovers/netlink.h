@@ -23,3 +23,4 @@ int netlink_remove_ipvs(bool *ret_was_there, struct err *err);
 int netlink_remove_ipset(const char *name, bool *ret_was_there, struct err *err);
 /* Whether the kernel has ip_set at all. */
 bool netlink_has_ipsets(void);
+bool netlink_has_ipset(const char *name);
