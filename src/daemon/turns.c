@@ -133,6 +133,12 @@ static void repair_soon(struct daemon *daemon)
     uv_timer_start(&daemon->retry, on_retry, is_repeated ? DISTURBED_AGAIN_DELAY_MS : DISTURBED_DELAY_MS, 0);
 }
 
+static void say_disturbed(struct daemon *daemon)
+{
+    log_warning("somebody else changed fairlead's rules: they are compared and repaired");
+    repair_soon(daemon);
+}
+
 /* The dataplane makes the descriptor with its first load. */
 static void watch_disturbance(struct daemon *daemon)
 {
@@ -313,6 +319,8 @@ static void on_collect(uv_timer_t *timer)
         turn(daemon);
         return;
     }
+    if (result.was_disturbed)
+        say_disturbed(daemon);
     int delay_ms = ops->collect_delay_ms(daemon->dataplane);
     if (delay_ms >= 0)
         uv_timer_start(timer, on_collect, (uint64_t)delay_ms, 0);
@@ -325,8 +333,7 @@ static void on_disturbed(uv_poll_t *poll, int status, int events)
     struct daemon *daemon = poll->data;
     if (!daemon->dataplane->ops->is_disturbed(daemon->dataplane) || daemon->sync.needs_load)
         return;
-    log_warning("somebody else changed fairlead's rules: they are compared and repaired");
-    repair_soon(daemon);
+    say_disturbed(daemon);
 }
 
 void turns_on_interfaces(void *context)

@@ -60,7 +60,7 @@ static const struct {
     [SET_IPVS_IPS] = {KUBE("IPVS-IPS"), IPSET_HASH_IP, false, "Addresses on the ipvs interface"},
     [SET_INSIDE] = {OURS("INSIDE"), IPSET_HASH_IP_PORT, true,
                     "fairlead: endpoints of the whole cluster for pods and the node"},
-    [SET_MARK] = {OURS("MARK"), IPSET_HASH_IP_PORT, true, "fairlead: one affinity over several addresses"},
+    [SET_SELF] = {OURS("SELF"), IPSET_HASH_IP_PORT, true, "fairlead: the endpoint that the node sticks to"},
     [SET_DROP] = {OURS("DROP"), IPSET_HASH_IP_PORT, false, "fairlead: no local endpoints"},
 #undef KUBE
 #undef OURS

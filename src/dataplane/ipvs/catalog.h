@@ -24,7 +24,7 @@ enum set_name {
     SET_HEALTH_CHECK_NODE_PORT,
     SET_IPVS_IPS, /* what kube-ipvs0 carries */
     SET_INSIDE,   /* ours: the mark for pods and the node itself, where they have other endpoints */
-    SET_MARK,     /* ours: the mark for everybody, where several addresses share their clients' affinity */
+    SET_SELF,     /* ours: the mark for the node itself, where clients stick to an endpoint */
     SET_DROP,     /* ours: nobody here may serve it, though somebody elsewhere could */
     SET_NAME_COUNT
 };

@@ -120,8 +120,9 @@ static void add_marks(const struct frame *frame)
             set(frame, SET_INSIDE));
     say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS",
         "-m addrtype --src-type LOCAL -j SET --map-set %s dst,dst --map-mark", set(frame, SET_INSIDE));
+    say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS",
+        "-m addrtype --src-type LOCAL -j SET --map-set %s dst,dst --map-mark", set(frame, SET_SELF));
     say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS", "-m mark --mark 0x%x/0x%x -j RETURN", tag, tag_mask);
-    say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS", "-j SET --map-set %s dst,dst --map-mark", set(frame, SET_MARK));
     ask(frame, TABLE_MANGLE, "FAIRLEAD-IPVS", "-m conntrack --ctstate NEW ", SET_DROP, "dst,dst", "DROP");
     say(frame, TABLE_MANGLE, "FAIRLEAD-UNMARK", "-m mark --mark 0x%x/0x%x -j MARK --set-xmark 0x0/0xffffffff",
         tag, tag_mask);

@@ -20,14 +20,17 @@ struct held_server {
     UT_hash_handle hh;
 };
 
+struct listed_server {
+    struct planned_server planned;
+    struct server_settings settings;
+};
+
 /* Virtual servers of one side of a comparison, sorted. Everything is in the arena. */
 struct server_list {
     struct arena *arena;
-    struct planned_server *list;
+    struct listed_server *list;
     uint32_t count, capacity;
 };
-
-#define OTHER_SETTINGS UINT32_MAX /* a persistence that nobody wants */
 
 int holdings_open(struct holdings *holdings, struct err *err)
 {
@@ -92,7 +95,7 @@ static void want(struct holdings *holdings, const struct planned_member *member)
     struct held_member *held = hold(holdings, member);
     struct ipset set = catalog_set((enum set_name)member->set, (enum family)member->family);
     if (held->count++ == 0)
-        holdings->member_counts[member->set]++;
+        holdings->member_counts[member->family][member->set]++;
     if (!held->is_in_set || held->mark != member->member.mark) {
         ipset_add(holdings->sets, &set, &member->member);
         holdings->adds++;
@@ -107,7 +110,7 @@ static void release(struct holdings *holdings, const struct planned_member *memb
 {
     struct held_member *held = hold(holdings, member);
     if (--held->count == 0)
-        holdings->member_counts[member->set]--;
+        holdings->member_counts[member->family][member->set]--;
 }
 
 static void drop_unwanted(struct holdings *holdings, struct held_member *held)
@@ -127,23 +130,24 @@ static void drop_unwanted(struct holdings *holdings, struct held_member *held)
 
 /* --- virtual servers --- */
 
-static void list_add(struct server_list *list, const struct planned_server *server)
+static void list_add(struct server_list *list, const struct planned_server *server,
+                     const struct server_settings *settings)
 {
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity ? list->capacity * 2 : 32;
-        struct planned_server *larger = arena_array(list->arena, struct planned_server, capacity);
+        struct listed_server *larger = arena_array(list->arena, struct listed_server, capacity);
         if (list->count)
             memcpy(larger, list->list, list->count * sizeof(*larger));
         list->list = larger;
         list->capacity = capacity;
     }
-    list->list[list->count++] = *server;
+    list->list[list->count++] = (struct listed_server){*server, *settings};
 }
 
 static int server_order(const void *a, const void *b)
 {
-    return virtual_server_cmp(&((const struct planned_server *)a)->id,
-                              &((const struct planned_server *)b)->id);
+    return virtual_server_cmp(&((const struct listed_server *)a)->planned.id,
+                              &((const struct listed_server *)b)->planned.id);
 }
 
 static void list_sort(struct server_list *list)
@@ -177,11 +181,14 @@ static int count_server(struct holdings *holdings, const struct virtual_server *
     return more;
 }
 
-static struct server_settings settings_of(const struct dataplane_node *node, uint32_t persistence_s)
+static struct server_settings settings_of(const struct dataplane_node *node,
+                                          const struct planned_server *server)
 {
-    struct server_settings settings = {.persistence_s = persistence_s};
-    snprintf(settings.scheduler, sizeof(settings.scheduler), "%s", node->ipvs.scheduler);
-    settings.has_source_hash_port = strcmp(settings.scheduler, "mh") == 0;
+    struct server_settings settings = {.persistence_s = server->persistence_s};
+    const char *scheduler = server->scheduler ? server->scheduler : node->ipvs.scheduler;
+    snprintf(settings.scheduler, sizeof(settings.scheduler), "%s", scheduler);
+    /* As kube-proxy has it; not where the hash stands for affinity. */
+    settings.has_source_hash_port = !server->scheduler && strcmp(scheduler, "mh") == 0;
     return settings;
 }
 
@@ -245,14 +252,12 @@ static void replace_reals(struct holdings *holdings, const struct planned_server
         }
 }
 
-static void add_server(struct holdings *holdings, const struct dataplane_node *node,
-                       const struct planned_server *next, struct arena *arena)
+static void add_server(struct holdings *holdings, const struct listed_server *next, struct arena *arena)
 {
-    struct server_settings settings = settings_of(node, next->persistence_s);
-    bool is_new = !leaving_keep_whole(&holdings->leaving, &next->id);
-    servers_set(holdings->servers, &next->id, &settings, is_new);
+    bool is_new = !leaving_keep_whole(&holdings->leaving, &next->planned.id);
+    servers_set(holdings->servers, &next->planned.id, &next->settings, is_new);
     holdings->adds++;
-    replace_reals(holdings, &(struct planned_server){.id = next->id}, next, arena);
+    replace_reals(holdings, &(struct planned_server){.id = next->planned.id}, &next->planned, arena);
 }
 
 static void remove_server(struct holdings *holdings, const struct planned_server *old, struct arena *arena)
@@ -264,28 +269,39 @@ static void remove_server(struct holdings *holdings, const struct planned_server
     holdings->removes++;
 }
 
-static void replace_servers(struct holdings *holdings, const struct dataplane_node *node,
-                            const struct server_list *olds, const struct server_list *nexts)
+static bool same_settings(const struct server_settings *a, const struct server_settings *b)
+{
+    return strcmp(a->scheduler, b->scheduler) == 0 && a->persistence_s == b->persistence_s &&
+           a->has_source_hash_port == b->has_source_hash_port;
+}
+
+static void replace_server(struct holdings *holdings, const struct listed_server *old,
+                           const struct listed_server *next, struct arena *arena)
+{
+    struct planned_server known = old->planned;
+    known.protocol = next->planned.protocol; /* which listing could not tell of one with a mark */
+    if (!same_settings(&old->settings, &next->settings)) {
+        servers_set(holdings->servers, &next->planned.id, &next->settings, false);
+        holdings->adds++;
+    }
+    replace_reals(holdings, &known, &next->planned, arena);
+}
+
+static void replace_servers(struct holdings *holdings, const struct server_list *olds,
+                            const struct server_list *nexts)
 {
     struct arena arena;
     arena_init(&arena);
     for (uint32_t i = 0, j = 0; i < olds->count || j < nexts->count;) {
-        const struct planned_server *old = &olds->list[i], *next = &nexts->list[j];
+        const struct listed_server *old = &olds->list[i], *next = &nexts->list[j];
         int order = i == olds->count ? 1 : j == nexts->count ? -1 : server_order(old, next);
         arena_reset(&arena);
         if (order < 0)
-            remove_server(holdings, old, &arena);
+            remove_server(holdings, &old->planned, &arena);
         else if (order > 0)
-            add_server(holdings, node, next, &arena);
-        else {
-            struct server_settings settings = settings_of(node, next->persistence_s);
-            if (old->persistence_s != next->persistence_s)
-                servers_set(holdings->servers, &next->id, &settings, false);
-            /* What listing could not tell of one with a mark. */
-            struct planned_server known = *old;
-            known.protocol = next->protocol;
-            replace_reals(holdings, &known, next, &arena);
-        }
+            add_server(holdings, next, &arena);
+        else
+            replace_server(holdings, old, next, &arena);
         i += order <= 0;
         j += order >= 0;
     }
@@ -336,7 +352,6 @@ static int list_members(struct listing *listing, struct err *err)
 static void on_server(void *context, const struct virtual_server *id, const struct server_settings *settings)
 {
     struct listing *listing = context;
-    struct server_settings wanted = settings_of(listing->node, settings->persistence_s);
     uint32_t masquerade_mark = listing->node->masquerade_mark;
     bool is_ours = id->mark == 0 ? id->protocol == PROTOCOL_TCP || id->protocol == PROTOCOL_UDP ||
                                        id->protocol == PROTOCOL_SCTP
@@ -345,12 +360,9 @@ static void on_server(void *context, const struct virtual_server *id, const stru
         is_ours &= id->mark != 0 || !prefix_contains(&listing->node->ipvs.exclude_cidrs[i], &id->address);
     if (!is_ours || !listing->holdings->has_family[id->family])
         return;
-    bool is_same = strcmp(wanted.scheduler, settings->scheduler) == 0 &&
-                   wanted.has_source_hash_port == settings->has_source_hash_port;
     list_add(listing->list,
-             &(struct planned_server){.id = *id,
-                                      .persistence_s = is_same ? settings->persistence_s : OTHER_SETTINGS,
-                                      .protocol = id->mark ? PROTOCOL_TCP : id->protocol});
+             &(struct planned_server){.id = *id, .protocol = id->mark ? PROTOCOL_TCP : id->protocol},
+             settings);
 }
 
 /* Without new connections: it leaves already, unless somebody wants it. */
@@ -379,11 +391,11 @@ static int list_servers(struct listing *listing, struct err *err)
     struct server_list *list = listing->list;
     int code = servers_list(listing->holdings->servers, on_server, listing, err);
     for (uint32_t i = 0; i < list->count && code == 0; i++) {
-        listing->server = list->list[i];
+        listing->server = list->list[i].planned;
         listing->backends = arena_new(list->arena, struct backend_set);
         listing->capacity = 0;
-        code = servers_list_real(listing->holdings->servers, &list->list[i].id, on_real, listing, err);
-        list->list[i].backends = listing->backends;
+        code = servers_list_real(listing->holdings->servers, &listing->server.id, on_real, listing, err);
+        list->list[i].planned.backends = listing->backends;
     }
     list_sort(list);
     return code;
@@ -398,8 +410,10 @@ static void take_plan(struct holdings *holdings, const struct dataplane_node *no
     struct plan plan;
     plan_build(entry, node, &holdings->numbers, ret->arena, &plan);
     for (uint32_t i = 0; i < plan.server_count; i++)
-        if (holdings->has_family[plan.servers[i].id.family])
-            list_add(ret, &plan.servers[i]);
+        if (holdings->has_family[plan.servers[i].id.family]) {
+            struct server_settings settings = settings_of(node, &plan.servers[i]);
+            list_add(ret, &plan.servers[i], &settings);
+        }
     for (uint32_t i = 0; i < plan.member_count; i++)
         if (holdings->has_family[plan.members[i].family])
             take(holdings, &plan.members[i]);
@@ -410,7 +424,7 @@ static void count_reals(struct holdings *holdings, const struct server_list *lis
     for (uint32_t i = 0; i < list->count; i++) {
         holdings->server_count += (uint64_t)step;
         holdings->real_server_count +=
-            (uint64_t)step * (list->list[i].backends ? list->list[i].backends->count : 0);
+            (uint64_t)step * (list->list[i].planned.backends ? list->list[i].planned.backends->count : 0);
     }
 }
 
@@ -418,7 +432,7 @@ static void count_reals(struct holdings *holdings, const struct server_list *lis
 static void count_servers(struct holdings *holdings, const struct server_list *list, int step)
 {
     for (uint32_t i = 0; i < list->count; i++)
-        holdings->twice += (uint32_t)count_server(holdings, &list->list[i].id, step);
+        holdings->twice += (uint32_t)count_server(holdings, &list->list[i].planned.id, step);
 }
 
 int holdings_load(struct holdings *holdings, const struct dataplane_node *node,
@@ -441,7 +455,7 @@ int holdings_load(struct holdings *holdings, const struct dataplane_node *node,
         count_servers(holdings, &wants, 1);
         list_sort(&wants);
         count_reals(holdings, &wants, 1);
-        replace_servers(holdings, node, &haves, &wants);
+        replace_servers(holdings, &haves, &wants);
         code = ipset_flush(holdings->sets, err);
     }
     if (code == 0)
@@ -485,7 +499,7 @@ int holdings_change(struct holdings *holdings, const struct dataplane_node *node
         list_sort(&nexts);
         count_reals(holdings, &nexts, 1);
         count_reals(holdings, &olds, -1);
-        replace_servers(holdings, node, &olds, &nexts);
+        replace_servers(holdings, &olds, &nexts);
         code = ipset_flush(holdings->sets, err);
     }
     if (code == 0)
@@ -506,6 +520,37 @@ int holdings_collect(struct holdings *holdings, struct err *err)
 {
     int code = leaving_collect(&holdings->leaving, holdings->servers, err);
     return code < 0 ? code : 0;
+}
+
+struct count {
+    const struct holdings *holdings;
+    uint32_t found;
+};
+
+static void on_counted(void *context, const struct virtual_server *id, const struct server_settings *settings)
+{
+    struct count *count = context;
+    const struct held_server *held;
+    HASH_FIND(hh, count->holdings->held, id, sizeof(*id), held);
+    count->found += held != NULL;
+}
+
+int holdings_is_disturbed(struct holdings *holdings, bool *ret, struct err *err)
+{
+    struct count count = {.holdings = holdings};
+    int code = servers_list(holdings->servers, on_counted, &count, err);
+    *ret = code == 0 && count.found != HASH_COUNT(holdings->held);
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int name = 0; name < SET_NAME_COUNT && code == 0 && holdings->has_family[family]; name++) {
+            struct ipset set = catalog_set((enum set_name)name, (enum family)family);
+            uint32_t members;
+            code = ipset_count(holdings->sets, &set, &members, err);
+            *ret |= code == 0 && members != holdings->member_counts[family][name];
+        }
+    if (code != -ENOENT)
+        return code;
+    *ret = true; /* a set is gone */
+    return 0;
 }
 
 bool holdings_has_leaving(const struct holdings *holdings)

@@ -20,7 +20,7 @@ struct holdings {
     struct leaving leaving;
     bool has_family[FAMILY_COUNT];
     uint32_t twice; /* virtual servers that several services want: see holdings_change */
-    uint64_t member_counts[SET_NAME_COUNT], server_count, real_server_count;
+    uint64_t member_counts[FAMILY_COUNT][SET_NAME_COUNT], server_count, real_server_count;
     uint32_t adds, removes; /* requests of the change at work */
 };
 
@@ -41,3 +41,6 @@ int holdings_finish(struct holdings *holdings, struct err *err);
 /* Removes real servers that have lost their last connection. */
 int holdings_collect(struct holdings *holdings, struct err *err);
 bool holdings_has_leaving(const struct holdings *holdings);
+/* Whether the kernel lacks virtual servers, or its sets have another number of members: nothing tells of
+ * either, so they are counted. -errno where that cannot be asked. */
+int holdings_is_disturbed(struct holdings *holdings, bool *ret, struct err *err);

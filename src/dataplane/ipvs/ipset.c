@@ -232,7 +232,8 @@ void ipset_parse_members(const void *bytes, size_t len, const struct ipset *set,
 struct header {
     enum ipset_type type; /* IPSET_TYPE_COUNT: none of ours */
     enum family family;
-    uint32_t size; /* how many members it can have; 0: not said */
+    uint32_t size;  /* how many members it can have; 0: not said */
+    uint32_t count; /* how many it has */
     bool has_marks, has_timeout, is_partial;
 };
 
@@ -257,6 +258,7 @@ static void parse_header(const struct nlmsghdr *message, struct header *ret)
         ret->type++;
     ret->family = family == NFPROTO_IPV6 ? FAMILY_IPV6 : FAMILY_IPV4;
     ret->size = parse_u32(data[IPSET_ATTR_MAXELEM]);
+    ret->count = parse_u32(data[IPSET_ATTR_ELEMENTS]);
     ret->has_marks = parse_u32(data[IPSET_ATTR_CADT_FLAGS]) & IPSET_FLAG_WITH_SKBINFO;
     ret->has_timeout = data[IPSET_ATTR_TIMEOUT] != NULL;
     ret->is_partial = is_partial(data, ret);
@@ -451,6 +453,19 @@ int ipset_list(struct ipset_socket *socket, const struct ipset *set,
     }
     ipset_parse_members(answer.bytes, answer.len, set, visit, context);
     free(answer.bytes);
+    return 0;
+}
+
+int ipset_count(struct ipset_socket *socket, const struct ipset *set, uint32_t *ret, struct err *err)
+{
+    struct header header;
+    const char *why;
+    int code = read_header(socket, set->name, &header);
+    if (code < 0) {
+        code = explain(code, &why);
+        return err_set(err, -code, "the ipset %s cannot be looked at: %s", set->name, why);
+    }
+    *ret = header.count;
     return 0;
 }
 

@@ -57,6 +57,9 @@ int ipset_list(struct ipset_socket *socket, const struct ipset *set,
                void (*visit)(void *context, const struct ipset_member *member), void *context,
                struct err *err);
 
+/* How many members it has, without listing them. -ENOENT where there is no such set. */
+int ipset_count(struct ipset_socket *socket, const struct ipset *set, uint32_t *ret, struct err *err);
+
 const char *ipset_type_name(enum ipset_type type); /* "hash:ip,port" */
 /* As ipset(8) prints it: "10.96.0.10,tcp:80", with " skbmark 0x12" behind where the set has marks. PURE. */
 #define IPSET_MEMBER_TEXT_MAX (2 * ADDRESS_TEXT_MAX + 64)

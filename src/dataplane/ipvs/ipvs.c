@@ -7,14 +7,18 @@
 #include "dataplane/ipvs/inspect.h"
 #include "dataplane/ipvs/probe.h"
 #include "dataplane/ipvs/render.h"
+#include "dataplane/leftovers/netlink.h"
 #include "dataplane/rules/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
-/* How often real servers that leave are asked for their connections; kube-proxy asks every 60 s. */
+/* How often real servers that leave are asked for their connections (kube-proxy: every 60 s), and how often
+ * what nobody tells of is counted. */
 #define LEAVING_CHECK_MS 10000
+#define COUNT_MS 30000
 
 struct ipvs {
     struct dataplane base;
@@ -40,7 +44,7 @@ static void on_written(void *context, int code, const struct dataplane_result *r
     struct ipvs *ipvs = context;
     struct dataplane_result whole = *result;
     struct err failure = *err;
-    if (code == 0)
+    if (code == 0) /* nothing is left to do where it was done ahead */
         code = finish(ipvs, &whole, &failure);
     ipvs->owner.finished(ipvs->owner.context, code, &whole, &failure);
 }
@@ -94,6 +98,23 @@ static int load_state(struct ipvs *ipvs, const struct dataplane_node *node,
     return code;
 }
 
+static bool is_of_iptables(const char *table, const char *chain)
+{
+    return strcmp(table, "nat") == 0 && strcmp(chain, "KUBE-NODEPORTS") == 0;
+}
+
+/* Mode iptables has its rules in chains of the same names, so these cease to serve when ours are written: by
+ * then all else has to be there. Where nobody serves yet it comes behind the rules, so that no connection
+ * begins without its masquerading. */
+static bool has_to_take_over(void)
+{
+    bool has_chains[FAMILY_COUNT] = {true, true};
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        if (netlink_has_iptables_chains((enum family)family, is_of_iptables, &has_chains[family], NULL) < 0)
+            has_chains[family] = true;
+    return has_chains[FAMILY_IPV4] || has_chains[FAMILY_IPV6];
+}
+
 static int load(struct dataplane *dataplane, const struct dataplane_node *node,
                 const struct entry *const *entries, size_t count, struct dataplane_result *ret,
                 struct err *err)
@@ -107,6 +128,13 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
     for (int family = 0; family < FAMILY_COUNT; family++)
         if (ipvs->holdings.has_family[family])
             frame_build(node, (enum family)family, &want[family]);
+    if (has_to_take_over())
+        code = holdings_finish(&ipvs->holdings, err);
+    if (code < 0) {
+        for (int family = 0; family < FAMILY_COUNT; family++)
+            layout_done(&want[family]);
+        return code;
+    }
     code = writer_compare(ipvs->writer, want, ret, err);
     return code < 0 ? code : finish(ipvs, ret, err);
 }
@@ -126,14 +154,17 @@ static int sync_(struct dataplane *dataplane, const struct dataplane_node *node,
 
 static int collect_delay_ms(const struct dataplane *dataplane)
 {
-    return holdings_has_leaving(&((const struct ipvs *)dataplane)->holdings) ? LEAVING_CHECK_MS : -1;
+    return holdings_has_leaving(&((const struct ipvs *)dataplane)->holdings) ? LEAVING_CHECK_MS : COUNT_MS;
 }
 
 static int collect(struct dataplane *dataplane, struct dataplane_result *ret, struct err *err)
 {
     struct ipvs *ipvs = (struct ipvs *)dataplane;
     *ret = (struct dataplane_result){0};
-    return ipvs->is_known ? holdings_collect(&ipvs->holdings, err) : 0;
+    if (!ipvs->is_known)
+        return 0;
+    int code = holdings_collect(&ipvs->holdings, err);
+    return code < 0 ? code : holdings_is_disturbed(&ipvs->holdings, &ret->was_disturbed, err);
 }
 
 static int watch_fd(const struct dataplane *dataplane)
@@ -161,7 +192,8 @@ static void count_elements(const struct dataplane *dataplane,
     visit(context, "virtual-servers", holdings->server_count);
     visit(context, "real-servers", holdings->real_server_count);
     for (int set = 0; set < SET_NAME_COUNT; set++)
-        visit(context, catalog_set((enum set_name)set, FAMILY_IPV4).name, holdings->member_counts[set]);
+        visit(context, catalog_set((enum set_name)set, FAMILY_IPV4).name,
+              holdings->member_counts[FAMILY_IPV4][set] + holdings->member_counts[FAMILY_IPV6][set]);
 }
 
 static int inspect(struct dataplane *dataplane, const struct dataplane_node *node, const struct entry *entry,

@@ -70,9 +70,6 @@ uint32_t mark_tag(uint32_t masquerade_mark)
 
 /* --- one service port --- */
 
-/* The endpoints that the policies of a service port leave: all of it, or those of this node. */
-enum group { GROUP_CLUSTER, GROUP_LOCAL, GROUP_COUNT };
-
 struct draft {
     const struct entry *entry;
     const struct dataplane_node *node;
@@ -81,12 +78,8 @@ struct draft {
     struct plan *plan;
     enum family family;
     uint32_t port_index;
-    uint32_t affinity_seconds;
     uint8_t protocol;
-    const struct backend_set *groups[GROUP_COUNT]; /* NULL: no frontend uses it */
-    uint32_t uses[GROUP_COUNT];                    /* addresses that lead there */
-    bool has_inside[GROUP_COUNT];                  /* of some of them only for pods and the node itself */
-    uint32_t marks[GROUP_COUNT];                   /* 0: not needed */
+    bool is_shared; /* clients stick to an endpoint, and there are several addresses for it */
 };
 
 #define GROW(list, count, capacity, arena)                                                                   \
@@ -101,13 +94,23 @@ struct draft {
         }                                                                                                    \
     } while (0)
 
-static void add_server(struct draft *draft, const struct virtual_server *id, uint32_t persistence_s,
+/* Persistence is by virtual server, affinity by service port: a hash of the client's address leads it to the
+ * same endpoint by all of them. Persistence of a virtual server that is found by a mark would lose the
+ * endpoint's port (ip_vs_core.c, ip_vs_sched_persist), so there the hash alone has to do. */
+#define HASHING "mh"
+
+static void add_server(struct draft *draft, const struct virtual_server *id, uint32_t affinity_seconds,
                        const struct backend_set *backends)
 {
     struct plan *plan = draft->plan;
+    bool is_hashed = affinity_seconds && (draft->is_shared || id->mark);
     GROW(plan->servers, plan->server_count, plan->server_capacity, draft->arena);
     plan->servers[plan->server_count++] =
-        (struct planned_server){*id, persistence_s, draft->protocol, backends};
+        (struct planned_server){.id = *id,
+                                .persistence_s = id->mark ? 0 : affinity_seconds,
+                                .protocol = draft->protocol,
+                                .scheduler = is_hashed ? HASHING : NULL,
+                                .backends = backends};
 }
 
 static void add_member(struct plan *plan, struct arena *arena, enum set_name set, enum family family,
@@ -161,11 +164,6 @@ static uint32_t address_count(const struct draft *draft, const struct frontend *
     return count;
 }
 
-static enum group group_of(const struct frontend *frontend)
-{
-    return frontend->is_local ? GROUP_LOCAL : GROUP_CLUSTER;
-}
-
 static bool has_inside(const struct frontend *frontend)
 {
     return frontend->verdict == FRONTEND_FORWARD && frontend->short_circuits && frontend->shortcut->count > 0;
@@ -176,55 +174,52 @@ static const struct backend_set *outside(const struct frontend *frontend)
     return frontend->verdict == FRONTEND_FORWARD && frontend->backends->count > 0 ? frontend->backends : NULL;
 }
 
-static void gather(struct draft *draft)
-{
-    for (uint32_t i = 0; i < draft->entry->frontend_count; i++) {
-        const struct frontend *frontend = &draft->entry->frontends[i];
-        if (!is_of_port(draft, frontend))
-            continue;
-        draft->affinity_seconds = frontend->affinity_seconds;
-        draft->protocol = frontend->protocol;
-        if (outside(frontend)) {
-            draft->groups[group_of(frontend)] = frontend->backends;
-            draft->uses[group_of(frontend)] += address_count(draft, frontend);
-        }
-        if (has_inside(frontend)) {
-            draft->groups[GROUP_CLUSTER] = frontend->shortcut;
-            draft->uses[GROUP_CLUSTER] += address_count(draft, frontend);
-            draft->has_inside[GROUP_CLUSTER] = true;
-        }
-    }
-}
-
-static void add_marked_servers(struct draft *draft)
-{
-    const char *name = draft->entry->port_names[draft->port_index];
-    for (int group = 0; group < GROUP_COUNT; group++) {
-        bool is_shared = draft->affinity_seconds && draft->uses[group] > 1;
-        if (!draft->groups[group] || !(is_shared || draft->has_inside[group]))
-            continue;
-        const char *whose = group == GROUP_LOCAL ? arena_printf(draft->arena, "%s, local", name) : name;
-        uint32_t number = number_of(draft->numbers, whose);
-        draft->marks[group] = spread(MARK_TAG | number, draft->node->masquerade_mark);
-        add_server(draft,
-                   &(struct virtual_server){.mark = draft->marks[group], .family = (uint8_t)draft->family},
-                   draft->affinity_seconds, draft->groups[group]);
-    }
-}
-
 /* Whose own connections may come back to them. */
-static void add_hairpins(struct draft *draft)
+static void add_hairpins(struct draft *draft, const struct backend_set *set)
 {
-    for (int group = 0; group < GROUP_COUNT; group++) {
-        const struct backend_set *set = draft->groups[group];
-        for (uint32_t i = 0; set && i < set->count; i++)
-            if (has_address(draft->entry->hairpins, draft->entry->hairpin_count, &set->list[i].address))
-                add_member(draft->plan, draft->arena, SET_LOOP_BACK, draft->family,
-                           &(struct ipset_member){.address = set->list[i].address,
-                                                  .other = set->list[i].address,
-                                                  .port = set->list[i].port,
-                                                  .protocol = draft->protocol});
+    for (uint32_t i = 0; set && i < set->count; i++)
+        if (has_address(draft->entry->hairpins, draft->entry->hairpin_count, &set->list[i].address))
+            add_member(draft->plan, draft->arena, SET_LOOP_BACK, draft->family,
+                       &(struct ipset_member){.address = set->list[i].address,
+                                              .other = set->list[i].address,
+                                              .port = set->list[i].port,
+                                              .protocol = draft->protocol});
+}
+
+/* A second virtual server for those whom the set marks, in place of the one by address. */
+static void add_marked(struct draft *draft, enum set_name set, const struct frontend *frontend,
+                       const struct address *address, const struct backend_set *backends)
+{
+    char text[SOCKET_ADDRESS_TEXT_MAX];
+    struct socket_address socket = {.address = *address, .port = frontend->port};
+    const char *name = arena_printf(draft->arena, "%s %s %s", catalog_set(set, draft->family).name,
+                                    protocol_name(frontend->protocol), socket_address_format(&socket, text));
+    uint32_t mark = spread(MARK_TAG | number_of(draft->numbers, name), draft->node->masquerade_mark);
+    add_member(
+        draft->plan, draft->arena, set, draft->family,
+        &(struct ipset_member){
+            .address = *address, .port = frontend->port, .protocol = frontend->protocol, .mark = mark});
+    add_server(draft, &(struct virtual_server){.mark = mark, .family = (uint8_t)draft->family},
+               frontend->affinity_seconds, backends);
+}
+
+/* The node asks each address from that address, because kube-ipvs0 has it: nothing of its packets tells that
+ * they are of one client. So one endpoint is chosen for it, which others that come and go do not change, and
+ * which another node's choice need not be (rendezvous hashing). */
+static const struct backend_set *choice_for_self(const struct draft *draft, const struct backend_set *set)
+{
+    struct backend_set *one = arena_new(draft->arena, struct backend_set);
+    unsigned long long best = 0, seed = 0;
+    for (uint32_t i = 0; i < draft->node->view->node_ip_count; i++)
+        seed = hash_bytes(seed, &draft->node->view->node_ips[i], sizeof(struct address));
+    for (uint32_t i = 0; i < set->count; i++) {
+        unsigned long long hash = hash_bytes(seed, &set->list[i].address, sizeof(struct address));
+        hash = hash_bytes(hash, &set->list[i].port, sizeof(set->list[i].port));
+        if (!one->count || hash > best)
+            *one = (struct backend_set){.count = 1, .list = &set->list[i]};
+        best = hash > best ? hash : best;
     }
+    return one;
 }
 
 /* One address of a frontend. */
@@ -240,13 +235,11 @@ static void add_address(struct draft *draft, const struct frontend *frontend, co
                frontend->affinity_seconds, outside(frontend));
     if (frontend->verdict == FRONTEND_DROP || (frontend->verdict == FRONTEND_FORWARD && !outside(frontend)))
         add_member(draft->plan, draft->arena, SET_DROP, draft->family, &member);
-    member.mark = has_inside(frontend) ? draft->marks[GROUP_CLUSTER] : 0;
-    if (member.mark)
-        add_member(draft->plan, draft->arena, SET_INSIDE, draft->family, &member);
-    bool is_shared = draft->affinity_seconds && draft->uses[group_of(frontend)] > 1;
-    member.mark = outside(frontend) && is_shared ? draft->marks[group_of(frontend)] : 0;
-    if (member.mark)
-        add_member(draft->plan, draft->arena, SET_MARK, draft->family, &member);
+    const struct backend_set *inside = has_inside(frontend) ? frontend->shortcut : outside(frontend);
+    if (has_inside(frontend))
+        add_marked(draft, SET_INSIDE, frontend, address, inside);
+    if (draft->is_shared && inside)
+        add_marked(draft, SET_SELF, frontend, address, choice_for_self(draft, inside));
 }
 
 static void add_source_ranges(struct draft *draft, const struct frontend *frontend)
@@ -319,14 +312,24 @@ static void add_frontend(struct draft *draft, const struct frontend *frontend)
 
 static void add_port(struct draft *draft)
 {
-    gather(draft);
-    add_marked_servers(draft);
+    uint32_t addresses = 0;
     for (uint32_t i = 0; i < draft->entry->frontend_count; i++) {
         const struct frontend *frontend = &draft->entry->frontends[i];
-        if (is_of_port(draft, frontend))
-            add_frontend(draft, frontend);
+        if (!is_of_port(draft, frontend))
+            continue;
+        addresses += address_count(draft, frontend);
+        draft->protocol = frontend->protocol;
+        draft->is_shared = frontend->affinity_seconds && addresses > 1;
     }
-    add_hairpins(draft);
+    for (uint32_t i = 0; i < draft->entry->frontend_count; i++) {
+        const struct frontend *frontend = &draft->entry->frontends[i];
+        if (!is_of_port(draft, frontend))
+            continue;
+        add_frontend(draft, frontend);
+        add_hairpins(draft, outside(frontend));
+        if (has_inside(frontend))
+            add_hairpins(draft, frontend->shortcut);
+    }
 }
 
 /* --- the whole --- */

@@ -9,10 +9,9 @@
 /* What one service is in IPVS, both families: virtual servers with their real servers, members of sets,
  * addresses on kube-ipvs0. PURE.
  *
- * A virtual server has one set of endpoints for whoever asks. Where that is not enough a packet is marked on
- * its way in, and a second virtual server, of that mark, has the rest (decision 0011): for pods and the node
- * itself under externalTrafficPolicy Local; and where clients shall stick to one endpoint over all addresses
- * of a service port. */
+ * A virtual server has one set of endpoints for whoever asks. Under externalTrafficPolicy Local, pods and the
+ * node itself have another: their packets are marked on the way in, and a second virtual server is found by
+ * the mark (decision 0011). */
 
 /* Numbers for marks: a hash of what it stands for, moved on when two meet. */
 struct mark_numbers {
@@ -28,6 +27,7 @@ struct planned_server {
     struct virtual_server id;
     uint32_t persistence_s;
     uint8_t protocol;                   /* of one with a mark, too */
+    const char *scheduler;              /* NULL: what the mode is configured with */
     const struct backend_set *backends; /* NULL: nobody, and the kernel answers "port unreachable" */
 };
 

@@ -11,7 +11,8 @@ void render_server(const struct planned_server *server, const char *scheduler, s
     char name[VIRTUAL_SERVER_TEXT_MAX];
     virtual_server_format(&server->id, name);
     size_t kind = strcspn(name, " ");
-    text_printf(ret, "%-4.*s %s %s", (int)kind, name, name + kind + 1, scheduler);
+    text_printf(ret, "%-4.*s %s %s", (int)kind, name, name + kind + 1,
+                server->scheduler ? server->scheduler : scheduler);
     if (server->persistence_s)
         text_printf(ret, " persistent %u", server->persistence_s);
     text_add(ret, "\n");
