@@ -479,7 +479,7 @@ static void bears_bad_programs(void **state)
         {"echo '{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":"
          "{\"token\":\"a\",\"expirationTimestamp\":\"soon\"}}'",
          "no time", -EPROTO},
-        {"exec tr '\\0' x </dev/zero 2>/dev/null", "more than 1 MiB", -EPROTO},
+        {"exec tr '\\0' x </dev/zero 2>/dev/null", "says more than can be read", -EPROTO},
     };
     uint64_t failures[2] = {0}; /* with an answer of no use; without one */
     open_with(fixture, "exec: {command: ./plugin, " V1 "}");

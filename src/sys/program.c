@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define COMPLAINT_MAX 300
 
@@ -218,28 +219,37 @@ static void on_written(uv_write_t *write, int status)
 
 /* --- the beginning --- */
 
-static int spawn(struct program *program, uv_loop_t *loop, const char *path, const char *const *argv)
+static int spawn(struct program *program, uv_loop_t *loop, const struct program_request *request)
 {
     uv_stdio_container_t stdio[] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&program->input},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&program->output},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&program->complaints},
     };
+    if (request->input_len == 0)
+        stdio[0] = (uv_stdio_container_t){.flags = UV_IGNORE};
+    if (request->passes_complaints)
+        stdio[2] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO};
     uv_process_options_t options = {.exit_cb = on_exit_status,
-                                    .file = path,
-                                    .args = (char **)argv,
+                                    .file = request->path,
+                                    .args = (char **)request->argv,
+                                    .env = (char **)request->env,
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio_count = ARRAY_LEN(stdio),
                                     .stdio = stdio};
     return uv_spawn(loop, &program->process, &options);
 }
 
-static struct program *prepare(uv_loop_t *loop, const char *name, const char *input, size_t input_len)
+static struct program *prepare(uv_loop_t *loop, const struct program_request *request)
 {
     struct program *program = xcalloc(1, sizeof(*program));
-    program->name = xstrdup(name);
-    program->input_text = xmalloc(input_len + 1);
-    memcpy(program->input_text, input, input_len);
+    program->name = xstrdup(request->name ? request->name : request->argv[0]);
+    program->input_text = xmalloc(request->input_len + 1);
+    memcpy(program->input_text, request->input ? request->input : "", request->input_len);
+    program->output_max = request->output_max;
+    program->has_complaints = request->passes_complaints;
+    program->done = request->done;
+    program->context = request->context;
     program->handles = 5;
     program->process.data = program->input.data = program->output.data = program;
     program->complaints.data = program->timer.data = program->write.data = program;
@@ -250,26 +260,25 @@ static struct program *prepare(uv_loop_t *loop, const char *name, const char *in
     return program;
 }
 
-int program_start(struct program **ret, uv_loop_t *loop, const char *path, const char *const *argv,
-                  const char *input, size_t input_len, size_t output_max, unsigned timeout_ms,
-                  program_done_fn *done, void *context, struct err *err)
+int program_start(struct program **ret, uv_loop_t *loop, const struct program_request *request,
+                  struct err *err)
 {
-    const char *name = argv[1] && *argv[1] != '-' ? argv[1] : argv[0];
-    struct program *program = prepare(loop, name, input, input_len);
-    program->output_max = output_max;
-    program->done = done;
-    program->context = context;
-    int code = spawn(program, loop, path, argv);
+    struct program *program = prepare(loop, request);
+    int code = spawn(program, loop, request);
     if (code < 0) {
+        err_set(err, -code, "%s cannot be started: %s", request->name ? request->name : request->path,
+                uv_strerror(code));
         program->has_exited = true;
         finish(program);
-        return err_set(err, -code, "%s cannot be started: %s", path, uv_strerror(code));
+        return code;
     }
-    uv_buf_t buffer = uv_buf_init(program->input_text, (unsigned)input_len);
+    uv_buf_t buffer = uv_buf_init(program->input_text, (unsigned)request->input_len);
     uv_read_start((uv_stream_t *)&program->output, on_buffer, on_output);
-    uv_read_start((uv_stream_t *)&program->complaints, on_buffer, on_complaints);
-    uv_write(&program->write, (uv_stream_t *)&program->input, &buffer, 1, on_written);
-    uv_timer_start(&program->timer, on_timeout, timeout_ms, 0);
+    if (!request->passes_complaints)
+        uv_read_start((uv_stream_t *)&program->complaints, on_buffer, on_complaints);
+    if (request->input_len > 0)
+        uv_write(&program->write, (uv_stream_t *)&program->input, &buffer, 1, on_written);
+    uv_timer_start(&program->timer, on_timeout, request->timeout_ms, 0);
     *ret = program;
     return 0;
 }

@@ -27,14 +27,24 @@ typedef void program_done_fn(void *context, int code, const struct err *err,
 /* Looks for an executable file of that name in $PATH; without one in /usr/sbin, /sbin, /usr/bin and /bin. */
 bool program_find(const char *name, char ret_path[PATH_MAX]);
 
-/* Starts path with argv (NULL at its end; borrowed for the call; named in sentences by its first word, or by
- * the second where that is no option, as of one program that is many) in a session of its own, writes input
- * (copied) to its standard input, and reads its output, of which output_max bytes at most are taken. After
- * timeout_ms milliseconds it and what it started are killed. -errno and a sentence when it cannot be started:
- * then done is not called. SIGPIPE has to be ignored by the process. */
-int program_start(struct program **ret, uv_loop_t *loop, const char *path, const char *const *argv,
-                  const char *input, size_t input_len, size_t output_max, unsigned timeout_ms,
-                  program_done_fn *done, void *context, struct err *err);
+/* Borrowed for the call of program_start; what is left out is 0. */
+struct program_request {
+    const char *name;                     /* in sentences; NULL: argv's first word */
+    const char *path;                     /* without a slash in it, it is looked for in $PATH of env */
+    const char *const *argv, *const *env; /* NULL at their ends; no env: that of this process */
+    const char *input;                    /* for its standard input; copied */
+    size_t input_len;
+    size_t output_max;      /* bytes that are taken of its standard output */
+    unsigned timeout_ms;    /* after that it and what it started are killed */
+    bool passes_complaints; /* its standard error is ours, and no part of sentences */
+    program_done_fn *done;
+    void *context;
+};
+
+/* Starts it in a session of its own. -errno and a sentence when it cannot be started: then done is not
+ * called. SIGPIPE has to be ignored by the process where there is input. */
+int program_start(struct program **ret, uv_loop_t *loop, const struct program_request *request,
+                  struct err *err);
 /* Its number while it runs, which is that of its session, too. */
 pid_t program_pid(const struct program *program);
 /* Kills it; done is not called any more. NULL is allowed. The memory goes with the next turns of the loop. */

@@ -43,9 +43,15 @@ static void start(struct run *run, const char *script, const struct text *input,
     *run = (struct run){.code = 1};
     signal(SIGPIPE, SIG_IGN);
     assert_int_equal(uv_loop_init(&run->loop), 0);
-    assert_int_equal(program_start(&run->program, &run->loop, "/bin/sh", argv, text_str(input), input->len,
-                                   output_max, timeout_ms, on_done, run, &run->err),
-                     0);
+    const struct program_request request = {.path = "/bin/sh",
+                                            .argv = argv,
+                                            .input = text_str(input),
+                                            .input_len = input->len,
+                                            .output_max = output_max,
+                                            .timeout_ms = timeout_ms,
+                                            .done = on_done,
+                                            .context = run};
+    assert_int_equal(program_start(&run->program, &run->loop, &request, &run->err), 0);
 }
 
 /* That the loop ends and closes says that nothing of the program was left in it. */
@@ -137,9 +143,9 @@ static void cannot_start_what_is_not_there(void **state)
     const char *argv[] = {"nothing", NULL};
     struct run run = {0};
     assert_int_equal(uv_loop_init(&run.loop), 0);
-    assert_int_equal(program_start(&run.program, &run.loop, "/nowhere/nothing", argv, "", 0, 1, LONG_MS,
-                                   on_done, &run, &run.err),
-                     -ENOENT);
+    const struct program_request request = {
+        .path = "/nowhere/nothing", .argv = argv, .timeout_ms = LONG_MS, .done = on_done, .context = &run};
+    assert_int_equal(program_start(&run.program, &run.loop, &request, &run.err), -ENOENT);
     assert_non_null(strstr(run.err.text, "/nowhere/nothing cannot be started"));
     finish(&run);
     assert_int_equal(run.answers, 0);

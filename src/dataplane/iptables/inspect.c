@@ -154,8 +154,13 @@ static int ask(struct asking *asking, const char *table, const char *chain)
                        asking->program, TIMEOUT_MS);
     text_printf(&asking->saved, "*%s\n", table);
     asking->code = 0;
-    int code = program_start(&program, &asking->loop, asking->path, argv, "", 0, OUTPUT_MAX,
-                             (unsigned)(asking->until_ms - now_ms), on_listed, asking, asking->err);
+    const struct program_request request = {.path = asking->path,
+                                            .argv = argv,
+                                            .output_max = OUTPUT_MAX,
+                                            .timeout_ms = (unsigned)(asking->until_ms - now_ms),
+                                            .done = on_listed,
+                                            .context = asking};
+    int code = program_start(&program, &asking->loop, &request, asking->err);
     if (code < 0)
         return code;
     uv_run(&asking->loop, UV_RUN_DEFAULT);

@@ -133,8 +133,16 @@ static void start_program(struct leftovers *leftovers, const char *const *argv, 
                           program_done_fn *done)
 {
     struct err err;
-    int code = program_start(&leftovers->program, leftovers->loop, leftovers->path, argv, text_str(input),
-                             input->len, SAVED_MAX, leftovers->options.program_ms, done, leftovers, &err);
+    const struct program_request request = {.name = argv[1],
+                                            .path = leftovers->path,
+                                            .argv = argv,
+                                            .input = text_str(input),
+                                            .input_len = input->len,
+                                            .output_max = SAVED_MAX,
+                                            .timeout_ms = leftovers->options.program_ms,
+                                            .done = done,
+                                            .context = leftovers};
+    int code = program_start(&leftovers->program, leftovers->loop, &request, &err);
     if (code < 0)
         fail_iptables(leftovers, err.text);
 }

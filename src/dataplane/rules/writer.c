@@ -220,9 +220,15 @@ static int start(struct writer *writer, struct err *err)
         memset(writer->restores.last_rules[family], 0, sizeof(writer->restores.last_rules[family]));
         count_input(text_str(input), writer->restores.last_rules[family]);
     }
-    int code = program_start(&writer->program, writer->loop, writer->paths[family][writer->step],
-                             is_save ? save_argv : restore_argv, text_str(input), is_save ? 0 : input->len,
-                             SAVED_MAX, writer->timeout_ms, on_program, writer, err);
+    const struct program_request request = {.path = writer->paths[family][writer->step],
+                                            .argv = is_save ? save_argv : restore_argv,
+                                            .input = text_str(input),
+                                            .input_len = is_save ? 0 : input->len,
+                                            .output_max = SAVED_MAX,
+                                            .timeout_ms = writer->timeout_ms,
+                                            .done = on_program,
+                                            .context = writer};
+    int code = program_start(&writer->program, writer->loop, &request, err);
     if (code < 0)
         return code;
     if (!is_save)
