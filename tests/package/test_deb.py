@@ -197,6 +197,49 @@ def test_proxy_reloads(machine, cluster):
     assert machine.show("fairlead-proxy", "MainPID") == before
 
 
+def complaints(machine, unit, since):
+    """Warnings and errors of a unit's, behind a point of its journal."""
+    return [line for line in machine.journal(unit)[since:].splitlines() if re.match("(<[0-4]>)?[WE] ", line) and
+            "oomScoreAdj" not in line and "has no Node" not in line]
+
+
+@pytest.fixture
+def iptables(host):
+    """Only now: until here it is a node without. Its own network reaches no mirror, so it is done from outside."""
+    host[0].apt("install", "iptables")
+    yield
+    host[0].apt("purge", "iptables", "libip6tc2", "netbase")
+
+
+@pytest.mark.usefixtures("iptables")
+def test_proxy_changes_its_mode(machine, cluster):
+    """A mode that takes rights which were given up: the unit starts another process, in no way failed, which in its sandbox
+    finds iptables' legacy backend and its lock. Back to nftables it is the same process."""
+    for family in ("iptables", "ip6tables"):
+        machine.run("update-alternatives", "--set", family, f"/usr/sbin/{family}-legacy")
+    assert machine.run("stat", "-c", "%a %U", "/run/xtables.lock").stdout.strip() == "600 root"
+    config = machine.run("cat", "/etc/fairlead/proxy.yaml").stdout
+    assert "mode: nftables" in config
+
+    def serves_by(mode):
+        return machine.run("fairlead", "status", check=False).stdout.find(f"mode: {mode}\n") >= 0 and in_sync(machine)
+    before, since = machine.show("fairlead-proxy", "MainPID", "NRestarts"), len(machine.journal("fairlead-proxy"))
+    machine.write("/etc/fairlead/proxy.yaml", config.replace("mode: nftables", "mode: iptables\nnodePortAddresses: [primary]"))
+    wait_until(lambda: serves_by("iptables"), lambda: machine.journal("fairlead-proxy")[since:])
+    after = machine.show("fairlead-proxy", "MainPID", "NRestarts", "Result")
+    assert after["MainPID"] != before["MainPID"] and int(after["NRestarts"]) == int(before["NRestarts"]) + 1
+    assert after["Result"] == "success" and "Failed with result" not in machine.journal("fairlead-proxy")[since:]
+    saved = machine.run("iptables-legacy-save").stdout
+    assert "KUBE-SVC-" in saved and "10.96.0.1/32" in saved
+    wait_until(lambda: not rules(machine), lambda: "nftables' table goes")
+    assert not complaints(machine, "fairlead-proxy", since)
+    machine.write("/etc/fairlead/proxy.yaml", config)
+    wait_until(lambda: serves_by("nftables") and "KUBE-SVC-" not in machine.run("iptables-legacy-save").stdout,
+               lambda: machine.journal("fairlead-proxy")[since:])
+    assert machine.show("fairlead-proxy", "MainPID")["MainPID"] == after["MainPID"]
+    assert "10.96.0.1 . 6 . 443" in rules(machine) and not complaints(machine, "fairlead-proxy", since)
+
+
 def test_one_of_the_two_runs(machine, cluster):
     machine.run("systemctl", "start", "fairlead")
     wait_until(lambda: machine.show("fairlead-proxy", "ActiveState")["ActiveState"] == "inactive",
