@@ -4,6 +4,7 @@ what `fairlead probe` says where it is not: modules can be taken away here.
 
 The names of devices, sets and schedulers are kube-proxy's (pkg/proxy/ipvs of Kubernetes 1.36).
 """
+import contextlib
 import os
 import pathlib
 import platform
@@ -152,25 +153,38 @@ def probe(node, *before, path="/usr/sbin:/usr/bin"):
     return dict(line.split(maxsplit=1) for line in lines)
 
 
-@pytest.fixture
-def hidden():
-    """A module that is not there."""
-    module, note = "xt_statistic", pathlib.Path("/etc/modprobe.d/hidden.conf")
+@contextlib.contextmanager
+def hidden(module):
+    """In the block that module is not there."""
+    note = pathlib.Path("/etc/modprobe.d/hidden.conf")
     subprocess.run(["modprobe", "-r", module], check=True)
     note.parent.mkdir(exist_ok=True)
     note.write_text(f"install {module} /usr/bin/false\n")
-    yield module
-    note.unlink()
+    try:
+        yield
+    finally:
+        note.unlink()
 
 
-def test_probe_names_a_module(node, hidden):
+def test_probe_names_a_match(node):
     """It is missing, and then it is there."""
-    missing = f"the kernel has no match statistic (module {hidden})"
-    said = probe(node)
+    missing = "the kernel has no match statistic (module xt_statistic)"
+    with hidden("xt_statistic"):
+        said = probe(node)
     assert said["nftables"] == "yes" and said["(none)"].startswith("nftables: ")
     assert said["iptables"] == said["userspace"] == f"no: iptables is not available: {missing}; nothing serves instead"
-    pathlib.Path("/etc/modprobe.d/hidden.conf").write_text("")
     assert probe(node)["iptables"] == "yes"
+
+
+def test_probe_names_a_rule(node):
+    """What nf_tables lacks shows in a rule that it refuses; nothing of the trial stays."""
+    with hidden("nft_masq"):
+        said = probe(node)
+    refused = said["nftables"].removeprefix('no: nftables is not available: the kernel refuses the rule "')
+    assert "masquerade" in refused.split('"')[0] and '" for IPv4: No such file' in refused, said
+    assert said["auto"].startswith("iptables: the first of nftables, iptables that can serve here; nftables is not available")
+    assert "fairlead" not in node.run(["nft", "list", "ruleset"]).stdout
+    assert probe(node)["nftables"] == "yes"
 
 
 def test_probe_of_the_legacy_backend(node, tmp_path):

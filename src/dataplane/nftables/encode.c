@@ -305,6 +305,11 @@ void batch_add_fault(struct batch *batch)
     delete_chain(batch, &batch->tail, FAMILY_IPV4, "injected-fault");
 }
 
+void batch_add_trial_end(struct batch *batch, enum family family)
+{
+    table_message(batch, &batch->tail, NFT_MSG_NEWTABLE, family, NLM_F_CREATE | NLM_F_EXCL);
+}
+
 void batch_add_rules(struct batch *batch, enum family family, const struct chain *chain)
 {
     for (unsigned i = 0; i < chain->count; i++) {

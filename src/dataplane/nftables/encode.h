@@ -48,6 +48,8 @@ void batch_add_element(struct batch *batch, const struct element *element);
 void batch_delete_element(struct batch *batch, const struct element *element);
 /* A message that the kernel must refuse, so that the whole batch is undone: for tests of just that. */
 void batch_add_fault(struct batch *batch);
+/* The like with -EEXIST, which nothing else in a batch that makes the table says. */
+void batch_add_trial_end(struct batch *batch, enum family family);
 
 /* The next number in network order; false when it wraps to 0. */
 bool key_increment(uint8_t *wire, unsigned len);

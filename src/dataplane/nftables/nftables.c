@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/nftables/nftables.h"
 
+#include "dataplane/nftables/trial.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -83,6 +85,11 @@ static int probe(struct err *err)
     int code = kernel_open(&kernel, err);
     if (code == 0)
         code = kernel_generation(&kernel, &generation, err);
+    if (code == 0) {
+        code = trial_run(&kernel, err);
+        kernel_close(&kernel);
+        return code < 0 ? err_prefix(err, code, "nftables is not available") : 0;
+    }
     kernel_close(&kernel);
     if (code == -EPERM)
         return err_set(
