@@ -259,13 +259,14 @@ static void hold_signals(bool is_held)
     pthread_sigmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
-static void say_mode(const struct daemon *daemon, const struct err *passed)
+static void say_mode(const struct mode_finding *finding)
 {
-    if (strcmp(daemon->options.proxy_mode, MODE_AUTO) == 0)
-        log_info("mode " MODE_AUTO ": %s serves%s%s", daemon->mode->name,
-                 *passed->text ? ", because " : ", the first choice", passed->text);
-    else if (*passed->text)
-        log_warning("%s; %s serves instead", passed->text, daemon->mode->name);
+    const char *reason = finding->reason.text;
+    if (strcmp(finding->mode, MODE_AUTO) == 0)
+        log_info("mode " MODE_AUTO ": %s serves%s%s", finding->serves->name,
+                 *reason ? ", because " : ", the first choice", reason);
+    else if (*reason)
+        log_warning("%s; %s serves instead", reason, finding->serves->name);
 }
 
 /* Rights that were given up do not come back: another process has to serve by that mode. */
@@ -281,18 +282,16 @@ static void end_for_rights(struct daemon *daemon, const char *mode)
 static int choose_mode(struct daemon *daemon, struct err *err)
 {
     bool has_given_up = confinement_stage() == CONFINEMENT_SERVING;
-    struct err passed;
-    int code = modes_choose(daemon->options.proxy_mode, &daemon->mode, &passed, err);
-    if (code == -EPERM && has_given_up) {
-        end_for_rights(daemon, daemon->options.proxy_mode);
+    struct mode_finding finding;
+    int code = modes_choose(daemon->options.proxy_mode, &finding, err);
+    daemon->mode = finding.serves;
+    if (has_given_up && (finding.lacks_rights || (code == 0 && finding.serves->starts_programs))) {
+        end_for_rights(daemon, finding.choices[0]);
         return 0;
     }
-    if (code < 0)
-        return code;
-    say_mode(daemon, &passed);
-    if (daemon->mode->starts_programs && has_given_up)
-        end_for_rights(daemon, daemon->mode->name);
-    return 0;
+    if (code == 0)
+        say_mode(&finding);
+    return code;
 }
 
 int daemon_run(const struct options *options)

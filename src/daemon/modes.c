@@ -67,44 +67,53 @@ const char *modes_of_config(const struct proxy_config *config)
     return config->is_mode_open ? MODE_KUBE_PROXY : "iptables";
 }
 
-/* The reasons in one sentence; passed has that of the first choice alone. */
-static int try_each(const struct dataplane_ops *const choices[MODE_CHOICES_MAX],
-                    const struct dataplane_ops **ret, struct err *passed, struct err *err)
+/* "a; b", without what is said already: modes over iptables lack the same. */
+static void add_reason(const struct err *reason, int code, struct err *all)
 {
-    struct err reason, before;
-    int code = 0;
-    for (size_t i = 0; i < MODE_CHOICES_MAX && choices[i]; i++) {
-        code = choices[i]->probe(&reason);
-        if (code == 0) {
-            *ret = choices[i];
-            return 0;
-        }
-        before = *err;
-        err_set(err, -code, "%s%s%s", i ? before.text : "", i ? "; " : "", reason.text);
-        if (i == 0)
-            *passed = reason;
-    }
-    return code;
+    const struct err before = *all;
+    if (!strstr(before.text, reason->text))
+        err_set(all, -code, "%s%s%s", before.text, *before.text ? "; " : "", reason->text);
 }
 
-int modes_choose(const char *mode, const struct dataplane_ops **ret, struct err *passed, struct err *err)
+/* all: the reasons of those that were passed over, in one sentence. */
+static int try_each(const char *mode, const struct dataplane_ops *const choices[MODE_CHOICES_MAX],
+                    struct mode_finding *ret, struct err *all)
 {
-    passed->text[0] = '\0';
+    int code = 0;
+    *ret = (struct mode_finding){.mode = mode};
+    all->text[0] = '\0';
+    for (size_t i = 0; i < MODE_CHOICES_MAX && choices[i]; i++) {
+        struct err reason;
+        ret->choices[ret->choice_count++] = choices[i]->name;
+        if (ret->serves)
+            continue;
+        code = choices[i]->probe(&reason);
+        if (code == 0) {
+            ret->serves = choices[i];
+            continue;
+        }
+        ret->lacks_rights |= code == -EPERM;
+        add_reason(&reason, code, all);
+    }
+    ret->reason = *all;
+    return ret->serves ? 0 : code;
+}
+
+int modes_choose(const char *mode, struct mode_finding *ret, struct err *err)
+{
     for (size_t i = 0; i < ARRAY_LEN(modes); i++)
         if (strcmp(modes[i].mode, mode) == 0)
-            return try_each(modes[i].choices, ret, passed, err);
+            return try_each(mode, modes[i].choices, ret, err);
+    *ret = (struct mode_finding){.mode = mode};
     return err_set(err, EINVAL, "mode \"%s\" is none of %s", mode, modes_list());
 }
 
 void modes_probe(mode_visit_fn *visit, void *context)
 {
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-        struct mode_finding finding = {.mode = modes[i].mode};
+        struct mode_finding finding;
         struct err err;
-        if (try_each(modes[i].choices, &finding.serves, &finding.reason, &err) < 0)
-            finding.reason = err;
-        for (size_t c = 0; c < MODE_CHOICES_MAX && modes[i].choices[c]; c++)
-            finding.choices[finding.choice_count++] = modes[i].choices[c]->name;
+        (void)modes_choose(modes[i].mode, &finding, &err); /* the finding says it as well */
         visit(context, &finding);
     }
 }

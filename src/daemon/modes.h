@@ -10,22 +10,23 @@
 #define MODE_AUTO "auto"
 #define MODE_KUBE_PROXY "kube-proxy" /* what kube-proxy does where nobody names a mode */
 
-/* The dataplane that mode asks for, when this machine can do it: "auto" is the first that it can of nftables
- * and iptables, MODE_KUBE_PROXY of iptables and nftables. Where that is not the first choice, passed says
- * why; else its text is empty. -errno with the reason. */
-int modes_choose(const char *mode, const struct dataplane_ops **ret, struct err *passed, struct err *err);
+#define MODE_CHOICES_MAX 3
 
 /* What one of the words for a mode comes to on this machine. */
-#define MODE_CHOICES_MAX 3
 struct mode_finding {
     const char *mode;
     const char *choices[MODE_CHOICES_MAX]; /* the dataplanes that stand for it, the best first */
     size_t choice_count;
     const struct dataplane_ops *serves; /* the first of these that can; NULL: none */
-    struct err reason;                  /* why not the first choice, and where none can why none; else "" */
+    bool lacks_rights;                  /* one that was passed over would need more than this process has */
+    struct err reason;                  /* why those before it were passed over; "" for the first choice */
 };
+
+/* Asks the machine, with the rights that this process has: "auto" is the first that it can of nftables and
+ * iptables, MODE_KUBE_PROXY of iptables and nftables. -errno with the reasons where nothing serves. */
+int modes_choose(const char *mode, struct mode_finding *ret, struct err *err);
+/* All of them: auto and MODE_KUBE_PROXY too. */
 typedef void mode_visit_fn(void *context, const struct mode_finding *finding);
-/* All of them, with the rights that this process has: auto and MODE_KUBE_PROXY too. */
 void modes_probe(mode_visit_fn *visit, void *context);
 
 /* Its number among kube-proxy's modes. PURE. */

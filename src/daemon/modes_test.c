@@ -57,25 +57,25 @@ static void numbers(void **state)
  */
 static void without_programs(void **state)
 {
-    const struct dataplane_ops *mode = NULL;
-    struct err passed, err;
+    struct mode_finding finding;
+    struct err err;
     setenv("PATH", "/nonexistent", 1);
-    assert_true(modes_choose("iptables", &mode, &passed, &err) < 0);
+    assert_true(modes_choose("iptables", &finding, &err) < 0);
     assert_non_null(strstr(err.text, "iptables-restore"));
-    assert_true(modes_choose("ebpf", &mode, &passed, &err) < 0);
+    assert_true(modes_choose("ebpf", &finding, &err) < 0);
     assert_non_null(strstr(err.text, "\"ebpf\""));
-    if (modes_choose("nftables", &mode, &passed, &err) < 0)
+    if (modes_choose("nftables", &finding, &err) < 0)
         skip(); /* without the right to ask the kernel */
-    assert_string_equal(passed.text, "");
+    assert_string_equal(finding.reason.text, "");
     static const char *const others[] = {MODE_KUBE_PROXY, "ipvs"};
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
-        assert_int_equal(modes_choose(others[i], &mode, &passed, &err), 0);
-        assert_string_equal(mode->name, "nftables");
+        assert_int_equal(modes_choose(others[i], &finding, &err), 0);
+        assert_string_equal(finding.serves->name, "nftables");
     }
-    assert_non_null(strstr(passed.text, "iptables-restore"));
-    assert_int_equal(modes_choose("auto", &mode, &passed, &err), 0);
-    assert_string_equal(mode->name, "nftables");
-    assert_string_equal(passed.text, "");
+    assert_non_null(strstr(finding.reason.text, "iptables-restore"));
+    assert_int_equal(modes_choose("auto", &finding, &err), 0);
+    assert_string_equal(finding.serves->name, "nftables");
+    assert_string_equal(finding.reason.text, "");
 }
 
 struct findings {

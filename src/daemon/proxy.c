@@ -277,11 +277,11 @@ static const char *judge_kubeconfig(struct reading *reading)
 /* A mode that this machine has not would end the daemon as well. */
 static const char *judge_mode(struct reading *reading)
 {
-    const struct dataplane_ops *mode = NULL;
-    struct err passed, err;
-    int code = modes_choose(reading->options.proxy_mode, &mode, &passed, &err);
-    bool is_ours_to_say = code != -EPERM || confinement_stage() != CONFINEMENT_SERVING;
-    if (code == 0 || !is_ours_to_say) /* another process, with its rights, will judge */
+    struct mode_finding finding;
+    struct err err;
+    int code = modes_choose(reading->options.proxy_mode, &finding, &err);
+    /* Of rights that this process gave up, another one will judge. */
+    if (code == 0 || (finding.lacks_rights && confinement_stage() == CONFINEMENT_SERVING))
         return NULL;
     return arena_strdup(&reading->arena, err.text);
 }
@@ -325,13 +325,13 @@ static const char *read_again(void *context, struct options *ret, enum reload_ef
 
 static int init_only(const struct options *options)
 {
-    const struct dataplane_ops *mode = NULL;
-    struct err passed, err;
-    if (modes_choose(options->proxy_mode, &mode, &passed, &err) < 0) {
+    struct mode_finding finding;
+    struct err err;
+    if (modes_choose(options->proxy_mode, &finding, &err) < 0) {
         log_error("%s", err.text);
         return 1;
     }
-    return kernel_settings_init(options, modes_number(mode));
+    return kernel_settings_init(options, modes_number(finding.serves));
 }
 
 static int serve(struct proxy_role *role)

@@ -60,8 +60,9 @@ def test_without_programs(tmp_path):
 
 def test_without_rights(backend):
     status, said = probe(before=["setpriv", "--bounding-set=-net_admin"], path=backend[1])
-    assert status == 1 and set(said) == {"nftables", "iptables", "userspace", "auto", "(none)"}
+    assert status == 1 and set(said) == {"nftables", "iptables", "ipvs", "userspace", "auto", "(none)"}
     assert all(what.startswith("no: ") and NO_ADMIN in what for what in said.values()), said
+    assert all(what.count("iptables is not available") <= 1 for what in said.values()), "no reason is given twice"
     status, said = probe(before=["setpriv", "--bounding-set=-net_raw"], path=backend[1])
     if backend[0] == "nft":
         assert status == 0 and said["iptables"] == said["userspace"] == "yes"
