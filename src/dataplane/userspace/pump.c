@@ -11,6 +11,7 @@
 
 #define SPARE_MAX 64
 #define PIPE_BYTES (256 * 1024)
+#define COPY_BYTES (64 * 1024)
 #define ROUNDS 16 /* then others have their turn */
 
 /* From ends[n] to ends[1 - n]. */
@@ -18,6 +19,7 @@ struct direction {
     int pipe[2]; /* -1: none is needed at the moment */
     size_t held; /* bytes in it */
     bool is_ended, is_shut;
+    bool is_blocked; /* there is no pipe, and the far side takes nothing at the moment */
 };
 
 struct pump {
@@ -117,6 +119,27 @@ void pump_cancel(struct pump *pump)
 
 /* --- the work --- */
 
+/* Where descriptors are out: what the far side takes is copied, the rest stays where it is. Returns as fill.
+ */
+static int copy(struct pump *pump, int from)
+{
+    static char buffer[COPY_BYTES]; /* one thread, and nobody keeps it */
+    struct direction *direction = &pump->directions[from];
+    ssize_t count = recv(pump->fds[from], buffer, sizeof(buffer), MSG_PEEK | MSG_DONTWAIT);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    direction->is_ended = count == 0;
+    if (count == 0)
+        return 1;
+    ssize_t sent = send(pump->fds[1 - from], buffer, (size_t)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return -errno;
+    direction->is_blocked = sent < count;
+    if (sent > 0 && recv(pump->fds[from], buffer, (size_t)sent, MSG_DONTWAIT) != sent)
+        return -EIO; /* it was there a moment ago */
+    return !direction->is_blocked;
+}
+
 /* 1: some bytes came in, or the end; 0: nothing at the moment; -errno. */
 static int fill(struct pump *pump, int from)
 {
@@ -124,6 +147,8 @@ static int fill(struct pump *pump, int from)
     if (direction->is_ended || direction->held > 0)
         return 0;
     int code = direction->pipe[0] < 0 ? take_pipe(pump->pipes, direction->pipe) : 0;
+    if (code == -EMFILE || code == -ENFILE)
+        return copy(pump, from);
     if (code < 0)
         return code;
     ssize_t count = splice(pump->fds[from], NULL, direction->pipe[1], NULL, PIPE_BYTES,
@@ -156,6 +181,7 @@ static int drain(struct pump *pump, int from)
 static int advance(struct pump *pump, int from)
 {
     struct direction *direction = &pump->directions[from];
+    direction->is_blocked = false;
     int code = drain(pump, from);
     for (int round = 0; code == 0 && round < ROUNDS && direction->held == 0; round++) {
         code = fill(pump, from);
@@ -170,6 +196,11 @@ static int advance(struct pump *pump, int from)
 
 static void on_event(uv_poll_t *poll, int status, int events);
 
+static bool waits(const struct direction *direction)
+{
+    return direction->held > 0 || direction->is_blocked;
+}
+
 /* A side is read while nothing that it sent waits, and written to while something does. A side that is not
  * waited for at all would not be heard when it is cut off: urgent data, which nobody sends, stands for that.
  * But one that was told the end may have sent its own behind what waits, and would never cease to say so: it
@@ -178,7 +209,7 @@ static void watch(struct pump *pump)
 {
     for (int i = 0; i < 2; i++) {
         const struct direction *out = &pump->directions[i], *in = &pump->directions[1 - i];
-        int events = (!out->is_ended && out->held == 0 ? UV_READABLE : 0) | (in->held > 0 ? UV_WRITABLE : 0);
+        int events = (!out->is_ended && !waits(out) ? UV_READABLE : 0) | (waits(in) ? UV_WRITABLE : 0);
         if (!events && !in->is_shut)
             events = UV_PRIORITIZED;
         if (events == pump->events[i])

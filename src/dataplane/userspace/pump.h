@@ -9,7 +9,7 @@
  * reset of one side is a reset of the other. SIGPIPE has to be ignored by the process. */
 
 /* Pipes are taken by a direction while it has bytes under way, and are shared otherwise: a connection that
- * waits costs two descriptors. Start from {0}. */
+ * waits costs two descriptors. Where there are no more descriptors, bytes are copied. Start from {0}. */
 struct pump_pipes {
     int (*spare)[2];
     uint32_t count, capacity;

@@ -127,25 +127,32 @@ static size_t fill(struct world *world, int fd)
     return total;
 }
 
-static void test_slow_reader(void **state)
+static int wake_ups(struct world *world);
+
+static void slow_reader(struct world *world, struct line *line)
 {
-    struct world *world = *state;
     static unsigned char block[65536];
-    struct line line;
-    line_open(world, &line);
-    size_t total = fill(world, line.left), seen = 0;
-    shutdown(line.left, SHUT_WR);
-    say(line.right, "the other way is free");
-    expect_text(&world->loop, line.left, "the other way is free");
-    for (ssize_t count; (count = receive(&world->loop, line.right, block, sizeof(block))) > 0;)
+    size_t total = fill(world, line->left), seen = 0;
+    assert_true(wake_ups(world) < 10);
+    shutdown(line->left, SHUT_WR);
+    say(line->right, "the other way is free");
+    expect_text(&world->loop, line->left, "the other way is free");
+    for (ssize_t count; (count = receive(&world->loop, line->right, block, sizeof(block))) > 0;)
         for (ssize_t i = 0; i < count; i++, seen++)
             if (block[i] != (unsigned char)(seen * 131 >> 7))
                 fail_msg("byte %zu is another", seen);
     assert_int_equal(seen, total);
-    close(line.right);
-    until_end(world, &line);
-    assert_int_equal(line.resets, 0);
-    close(line.left);
+    close(line->right);
+    until_end(world, line);
+    assert_int_equal(line->resets, 0);
+    close(line->left);
+}
+
+static void test_slow_reader(void **state)
+{
+    struct line line;
+    line_open(*state, &line);
+    slow_reader(*state, &line);
 }
 
 static void test_reset(void **state)
@@ -250,6 +257,22 @@ static void test_sleeps_while_it_waits(void **state)
     close(line.right);
 }
 
+/* No descriptor is left for a pipe: everything arrives, slow readers included, and nothing spins. */
+static void test_without_descriptors(void **state)
+{
+    struct world *world = *state;
+    struct rlimit limit, none;
+    struct line line;
+    line_open(world, &line);
+    turn(&world->loop); /* it has what it needs itself */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    slow_reader(world, &line);
+    assert_null(world->pipes.spare);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 static void test_thousands(void **state)
 {
     struct world *world = *state;
@@ -284,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reset_after_half_close, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sleeps_while_it_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_without_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_thousands, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
