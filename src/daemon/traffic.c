@@ -58,7 +58,11 @@ static void on_flow(void *context, const struct flow *flow)
     const struct sync *sync = count->traffic->sync;
     const struct connections_facts facts = {
         .claims = &sync->claims, .node = &sync->node.dataplane, .places = count->places};
-    connections_add(&count->connections, &facts, flow);
+    const struct dataplane *dataplane = sync->dataplane;
+    struct flow carried = *flow;
+    if (dataplane->ops->find_endpoint && !dataplane->ops->find_endpoint(dataplane, flow, &carried.answerer))
+        return;
+    connections_add(&count->connections, &facts, &carried);
 }
 
 /* code: as flows_read has it, or 1 for a list that is cut. */

@@ -11,6 +11,7 @@
  * read or written. */
 
 struct dataplane;
+struct flow;
 
 struct dataplane_change {
     const struct entry *old;  /* in force, NULL when new */
@@ -100,6 +101,9 @@ struct dataplane_ops {
     /* Whether UDP of this family is led to this port of the node's own, where a socket of the dataplane's
      * passes it on; conntrack knows no endpoint then. NULL: the dataplane has no sockets. */
     bool (*has_udp_socket)(const struct dataplane *dataplane, enum family family, uint16_t port);
+    /* Who is behind a connection that conntrack knows: the answerer, or whom a socket of the dataplane's
+     * passes it on to; false where it passes it on to nobody. NULL as well: the answerer. */
+    bool (*find_endpoint)(const struct dataplane *dataplane, const struct flow *flow, struct address *ret);
     /* NULL where there is no iptables in it. */
     const struct dataplane_restores *(*restores)(const struct dataplane *dataplane);
     /* The text form of what entries would make of the kernel, for dump, dry runs and golden tests. Pure. */

@@ -47,6 +47,12 @@ static bool take_address(const struct nlattr *tuple, enum family family, bool is
     return true;
 }
 
+static uint16_t port_in(const struct nlattr *transport, uint16_t type)
+{
+    const struct nlattr *port = find_in(transport, type);
+    return port && mnl_attr_get_payload_len(port) == sizeof(uint16_t) ? ntohs(mnl_attr_get_u16(port)) : 0;
+}
+
 bool flow_parse(const struct nlmsghdr *message, struct flow *ret)
 {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
@@ -63,13 +69,13 @@ bool flow_parse(const struct nlmsghdr *message, struct flow *ret)
     const struct nlattr *sent = find(bytes, len, CTA_TUPLE_ORIG), *answer = find(bytes, len, CTA_TUPLE_REPLY);
     const struct nlattr *transport = find_in(sent, CTA_TUPLE_PROTO);
     const struct nlattr *protocol = find_in(transport, CTA_PROTO_NUM);
-    const struct nlattr *port = find_in(transport, CTA_PROTO_DST_PORT);
     if (!protocol || mnl_attr_get_payload_len(protocol) != sizeof(uint8_t))
         return false;
     struct flow flow = {.family = header->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6,
                         .protocol = mnl_attr_get_u8(protocol)};
-    if (port && mnl_attr_get_payload_len(port) == sizeof(uint16_t))
-        flow.port = ntohs(mnl_attr_get_u16(port));
+    flow.port = port_in(transport, CTA_PROTO_DST_PORT);
+    flow.source_port = port_in(transport, CTA_PROTO_SRC_PORT);
+    flow.answer_port = port_in(find_in(answer, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT);
     if (!take_address(sent, flow.family, true, &flow.source) ||
         !take_address(sent, flow.family, false, &flow.destination) ||
         !take_address(answer, flow.family, true, &flow.answerer))

@@ -7,11 +7,12 @@
 
 struct flow {
     enum family family;
-    uint8_t protocol;           /* IPPROTO_* */
-    uint16_t port;              /* that the client asked for; 0 where the protocol has none */
-    struct address source;      /* the client, as it came in */
-    struct address destination; /* that the client asked for */
-    struct address answerer;    /* who answers: the reply's source */
+    uint8_t protocol;                  /* IPPROTO_* */
+    uint16_t port;                     /* that the client asked for; 0 where the protocol has none */
+    uint16_t source_port, answer_port; /* the client's, and where it is answered from */
+    struct address source;             /* the client, as it came in */
+    struct address destination;        /* that the client asked for */
+    struct address answerer;           /* who answers: the reply's source */
 };
 
 struct nlmsghdr;

@@ -39,7 +39,7 @@ static void put_tuple(struct nlmsghdr *message, uint16_t type, const struct shap
     struct nlattr *proto = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
     if (!shape->lacks_protocol)
         mnl_attr_put_u8(message, CTA_PROTO_NUM, shape->protocol);
-    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(4711));
+    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(type == CTA_TUPLE_ORIG ? 4711 : 4712));
     if (shape->port)
         mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(shape->port));
     mnl_attr_nest_end(message, proto);
@@ -82,6 +82,8 @@ static void test_parse(void **state)
         assert_int_equal(flow.family, strchr(shapes[i].source, ':') ? FAMILY_IPV6 : FAMILY_IPV4);
         assert_int_equal(flow.protocol, shapes[i].protocol);
         assert_int_equal(flow.port, shapes[i].port);
+        assert_int_equal(flow.source_port, 4711);
+        assert_int_equal(flow.answer_port, 4712);
         expect_address(&flow.source, shapes[i].source);
         expect_address(&flow.destination, shapes[i].destination);
         expect_address(&flow.answerer, shapes[i].answerer);

@@ -16,16 +16,14 @@
 void relay_init(struct relay *relay, uv_loop_t *loop)
 {
     *relay = (struct relay){.loop = loop, .udp_idle_ms = UDP_IDLE_MS, .udp_flow_max = UDP_FLOW_MAX};
-    LIST_INIT(&relay->connections);
-    LIST_INIT(&relay->servers);
     relay->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 void relay_done(struct relay *relay)
 {
     tcp_cut_all(relay);
-    while (!LIST_EMPTY(&relay->servers))
-        server_close(LIST_FIRST(&relay->servers));
+    while (relay->servers)
+        server_close(relay->servers);
     pump_pipes_done(&relay->pipes);
     if (relay->reserve_fd >= 0)
         close(relay->reserve_fd);
@@ -56,6 +54,12 @@ struct address endpoint_address(const struct sockaddr_storage *from)
     if (from->ss_family == AF_INET)
         return address_from_wire(FAMILY_IPV4, &((const struct sockaddr_in *)from)->sin_addr);
     return address_from_wire(FAMILY_IPV6, &((const struct sockaddr_in6 *)from)->sin6_addr);
+}
+
+uint16_t endpoint_port(const struct sockaddr_storage *from)
+{
+    return ntohs(from->ss_family == AF_INET ? ((const struct sockaddr_in *)from)->sin_port
+                                            : ((const struct sockaddr_in6 *)from)->sin6_port);
 }
 
 /* Any address, any port: the kernel chooses one from ip_local_port_range. */
@@ -114,19 +118,6 @@ static int open_socket(struct server *server)
     return code;
 }
 
-static void note_port(const struct server *server, bool is_open)
-{
-    uint64_t *ports = &server->relay->udp_ports[server->family][server->port / 64];
-    uint64_t bit = UINT64_C(1) << server->port % 64;
-    if (server->protocol == PROTOCOL_UDP)
-        *ports = is_open ? *ports | bit : *ports & ~bit;
-}
-
-bool relay_has_udp_port(const struct relay *relay, enum family family, uint16_t port)
-{
-    return relay->udp_ports[family][port / 64] >> port % 64 & 1;
-}
-
 int server_open(struct server **ret, struct relay *relay, enum family family, enum protocol protocol,
                 struct err *err)
 {
@@ -148,9 +139,9 @@ int server_open(struct server **ret, struct relay *relay, enum family family, en
     server->open_handles = 2;
     server->poll.data = server->timer.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_readable);
-    LIST_INSERT_HEAD(&relay->servers, server, link);
+    server->key = (struct server_key){family, protocol, server->port};
+    HASH_ADD(hh, relay->servers, key, sizeof(server->key), server);
     relay->server_count++;
-    note_port(server, true);
     *ret = server;
     return 0;
 }
@@ -171,9 +162,8 @@ void server_close(struct server *server)
         tcp_accept(server);
     tcp_forget_server(server->relay, server);
     udp_end_flows(server, NULL);
-    LIST_REMOVE(server, link);
+    HASH_DEL(server->relay->servers, server);
     server->relay->server_count--;
-    note_port(server, false);
     uv_poll_stop(&server->poll);
     uv_close((uv_handle_t *)&server->poll, on_closed);
     uv_close((uv_handle_t *)&server->timer, on_closed);
@@ -190,4 +180,20 @@ void server_set(struct server *server, const struct backend_set *set, const stru
 uint16_t server_port(const struct server *server)
 {
     return server->port;
+}
+
+struct server *relay_find(const struct relay *relay, enum family family, enum protocol protocol,
+                          uint16_t port)
+{
+    const struct server_key key = {family, protocol, port};
+    struct server *server;
+    HASH_FIND(hh, relay->servers, &key, sizeof(key), server);
+    return server;
+}
+
+bool server_find_endpoint(const struct server *server, const struct address *client, uint16_t client_port,
+                          const struct address *local, struct address *ret)
+{
+    return server->protocol == PROTOCOL_TCP ? tcp_find_endpoint(server, client, client_port, ret)
+                                            : udp_find_endpoint(server, client, client_port, local, ret);
 }

@@ -17,14 +17,18 @@ static const unsigned dial_ms[] = {250, 500, 1000, 2000};
 struct connection {
     struct relay *relay;
     struct server *server; /* NULL once it is closed: then no further endpoint is tried */
-    struct address client;
+    /* Two from one port of a client to different addresses of the node have the same: either is found. */
+    struct connection_key {
+        struct address client;
+        uint32_t client_port, server_port;
+    } key;
     int client_fd, dial_fd;
     unsigned attempt;
     struct backend backend; /* of the attempt */
     uv_poll_t *dial;        /* of its own: it is still closing while the next is tried */
     uv_timer_t timer;
     struct pump *pump; /* when it is established */
-    LIST_ENTRY(connection) link;
+    UT_hash_handle hh;
 };
 
 static void cut(int fd)
@@ -64,7 +68,7 @@ static void drop(struct connection *connection)
         close(connection->dial_fd);
     if (connection->client_fd >= 0)
         cut(connection->client_fd);
-    LIST_REMOVE(connection, link);
+    HASH_DEL(connection->relay->connections, connection);
     connection->relay->connection_count--;
     uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
 }
@@ -155,9 +159,9 @@ static bool choose(struct connection *connection)
     if (!server)
         return false;
     if (connection->attempt == 0)
-        return choice_take(&server->choice, &connection->client, now, &connection->backend);
+        return choice_take(&server->choice, &connection->key.client, now, &connection->backend);
     struct backend failed = connection->backend;
-    return choice_retry(&server->choice, &connection->client, &failed, now, &connection->backend);
+    return choice_retry(&server->choice, &connection->key.client, &failed, now, &connection->backend);
 }
 
 static void dial_on(struct connection *connection)
@@ -170,7 +174,7 @@ static void dial_on(struct connection *connection)
         connection->dial_fd = -1;
     }
     if (connection->server) /* nobody is worth keeping to */
-        choice_reset(&connection->server->choice, &connection->client);
+        choice_reset(&connection->server->choice, &connection->key.client);
     drop(connection);
 }
 
@@ -201,12 +205,14 @@ void tcp_accept(struct server *server)
         struct connection *connection = xcalloc(1, sizeof(*connection));
         *connection = (struct connection){.relay = relay,
                                           .server = server,
-                                          .client = endpoint_address(&from),
+                                          .key = {.client = endpoint_address(&from),
+                                                  .client_port = endpoint_port(&from),
+                                                  .server_port = server->port},
                                           .client_fd = fd,
                                           .dial_fd = -1};
         uv_timer_init(relay->loop, &connection->timer);
         connection->timer.data = connection;
-        LIST_INSERT_HEAD(&relay->connections, connection, link);
+        HASH_ADD(hh, relay->connections, key, sizeof(connection->key), connection);
         relay->connection_count++;
         dial_on(connection);
     }
@@ -214,14 +220,25 @@ void tcp_accept(struct server *server)
 
 void tcp_forget_server(struct relay *relay, const struct server *server)
 {
-    struct connection *connection;
-    LIST_FOREACH(connection, &relay->connections, link)
-    if (connection->server == server)
-        connection->server = NULL;
+    for (struct connection *connection = relay->connections; connection; connection = connection->hh.next)
+        if (connection->server == server)
+            connection->server = NULL;
 }
 
 void tcp_cut_all(struct relay *relay)
 {
-    while (!LIST_EMPTY(&relay->connections))
-        drop(LIST_FIRST(&relay->connections));
+    while (relay->connections)
+        drop(relay->connections);
+}
+
+bool tcp_find_endpoint(const struct server *server, const struct address *client, uint16_t client_port,
+                       struct address *ret)
+{
+    const struct connection_key key = {
+        .client = *client, .client_port = client_port, .server_port = server->port};
+    const struct connection *connection;
+    HASH_FIND(hh, server->relay->connections, &key, sizeof(key), connection);
+    if (connection && connection->pump)
+        *ret = connection->backend.address;
+    return connection && connection->pump;
 }

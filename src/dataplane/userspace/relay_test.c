@@ -70,6 +70,17 @@ static int accept_from(struct world *world, int listener)
     return fd;
 }
 
+/* Whether the server knows whom it passes this client's on to; they are all on 127.0.0.1. */
+static void expect_endpoint(const struct server *server, int client, bool is_known)
+{
+    struct address loopback_address, found = {0};
+    assert_int_equal(address_parse("127.0.0.1", &loopback_address, NULL), 0);
+    bool is_found =
+        server_find_endpoint(server, &loopback_address, port_of_socket(client), &loopback_address, &found);
+    assert_int_equal(is_found, is_known);
+    assert_int_equal(address_cmp(&found, &loopback_address) == 0, is_known);
+}
+
 static void test_dials_until_one_answers(void **state)
 {
     struct world *world = *state;
@@ -83,6 +94,7 @@ static void test_dials_until_one_answers(void **state)
             int backend = accept_from(world, listener);
             assert_int_equal(send(backend, "hello", 5, 0), 5);
             expect_text(&world->loop, client, "hello");
+            expect_endpoint(server, client, true);
             close(client);
             close(backend);
         }
@@ -164,12 +176,15 @@ static void test_datagrams(void **state)
         expect_text(&world->loop, clients[i], i ? "TWO" : "ONE");
     }
     uint16_t served = server_port(server);
-    assert_true(relay_has_udp_port(&world->relay, FAMILY_IPV4, served));
-    assert_false(relay_has_udp_port(&world->relay, FAMILY_IPV6, served));
+    assert_ptr_equal(relay_find(&world->relay, FAMILY_IPV4, PROTOCOL_UDP, served), server);
+    assert_null(relay_find(&world->relay, FAMILY_IPV6, PROTOCOL_UDP, served));
+    assert_null(relay_find(&world->relay, FAMILY_IPV4, PROTOCOL_TCP, served));
+    expect_endpoint(server, clients[0], true);
     set(server, NULL, 0, 0); /* the endpoint is gone */
     assert_int_equal(world->relay.flow_count, 0);
+    expect_endpoint(server, clients[0], false);
     server_close(server);
-    assert_false(relay_has_udp_port(&world->relay, FAMILY_IPV4, served));
+    assert_null(relay_find(&world->relay, FAMILY_IPV4, PROTOCOL_UDP, served));
     close(clients[0]);
     close(clients[1]);
     close(backend);

@@ -16,7 +16,7 @@ struct flow_key {
     uint32_t client_port, scope;
 };
 
-struct flow {
+struct udp_flow {
     struct flow_key key;
     struct server *server;
     struct backend backend;
@@ -33,7 +33,7 @@ static void on_flow_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-static void end_flow(struct flow *flow)
+static void end_flow(struct udp_flow *flow)
 {
     HASH_DEL(flow->server->flows, flow);
     flow->server->relay->flow_count--;
@@ -52,7 +52,7 @@ static bool has(const struct backend_set *set, const struct backend *backend)
 
 void udp_end_flows(struct server *server, const struct backend_set *set)
 {
-    struct flow *flow, *next;
+    struct udp_flow *flow, *next;
     HASH_ITER (hh, server->flows, flow, next)
         if (!has(set, &flow->backend))
             end_flow(flow);
@@ -71,7 +71,7 @@ static void on_idle(uv_timer_t *timer)
 }
 
 /* Puts the flow last. */
-static void touch(struct flow *flow)
+static void touch(struct udp_flow *flow)
 {
     struct server *server = flow->server;
     if (flow->last_ms) /* else it is not in yet */
@@ -91,7 +91,7 @@ union control {
 };
 
 /* From the address that the client wrote to: the kernel's translation goes by it. */
-static void answer(const struct flow *flow, size_t len)
+static void answer(const struct udp_flow *flow, size_t len)
 {
     struct sockaddr_storage to;
     union control control = {0};
@@ -120,7 +120,7 @@ static void answer(const struct flow *flow, size_t len)
 
 static void on_answer(uv_poll_t *poll, int status, int events)
 {
-    struct flow *flow = poll->data;
+    struct udp_flow *flow = poll->data;
     (void)status;
     (void)events;
     for (int i = 0; i < DATAGRAMS; i++) {
@@ -153,7 +153,7 @@ static int connect_flow(const struct backend *backend)
     return code;
 }
 
-static struct flow *flow_new(struct server *server, const struct flow_key *key)
+static struct udp_flow *flow_new(struct server *server, const struct flow_key *key)
 {
     struct relay *relay = server->relay;
     struct backend backend;
@@ -170,8 +170,8 @@ static struct flow *flow_new(struct server *server, const struct flow_key *key)
         choice_reset(&server->choice, &key->client);
         return NULL;
     }
-    struct flow *flow = xcalloc(1, sizeof(*flow));
-    *flow = (struct flow){.key = *key, .server = server, .backend = backend, .fd = fd};
+    struct udp_flow *flow = xcalloc(1, sizeof(*flow));
+    *flow = (struct udp_flow){.key = *key, .server = server, .backend = backend, .fd = fd};
     if (uv_poll_init(relay->loop, &flow->poll, fd) < 0) {
         close(fd);
         free(flow);
@@ -186,8 +186,7 @@ static struct flow *flow_new(struct server *server, const struct flow_key *key)
 static struct flow_key key_of(const struct sockaddr_storage *from, struct msghdr *message)
 {
     struct flow_key key = {.client = endpoint_address(from)};
-    key.client_port = ntohs(from->ss_family == AF_INET ? ((const struct sockaddr_in *)from)->sin_port
-                                                       : ((const struct sockaddr_in6 *)from)->sin6_port);
+    key.client_port = endpoint_port(from);
     if (from->ss_family == AF_INET6)
         key.scope = ((const struct sockaddr_in6 *)from)->sin6_scope_id;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
@@ -202,6 +201,18 @@ static struct flow_key key_of(const struct sockaddr_storage *from, struct msghdr
         }
     }
     return key;
+}
+
+/* Those of a link alone, which have a scope, are no addresses of a service's clients. */
+bool udp_find_endpoint(const struct server *server, const struct address *client, uint16_t client_port,
+                       const struct address *local, struct address *ret)
+{
+    const struct flow_key key = {.client = *client, .local = *local, .client_port = client_port};
+    const struct udp_flow *flow;
+    HASH_FIND(hh, server->flows, &key, sizeof(key), flow);
+    if (flow)
+        *ret = flow->backend.address;
+    return flow != NULL;
 }
 
 void udp_receive(struct server *server)
@@ -220,7 +231,7 @@ void udp_receive(struct server *server)
         if (len < 0)
             return;
         struct flow_key key = key_of(&from, &message);
-        struct flow *flow;
+        struct udp_flow *flow;
         HASH_FIND(hh, server->flows, &key, sizeof(key), flow);
         if (!flow)
             flow = flow_new(server, &key);

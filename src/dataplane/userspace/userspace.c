@@ -2,6 +2,7 @@
 #include "dataplane/userspace/userspace.h"
 
 #include "base/cleanup.h"
+#include "dataplane/flows.h"
 #include "dataplane/rules/writer.h"
 #include "dataplane/userspace/services.h"
 
@@ -142,7 +143,18 @@ static bool is_disturbed(struct dataplane *dataplane)
 
 static bool has_udp_socket(const struct dataplane *dataplane, enum family family, uint16_t port)
 {
-    return relay_has_udp_port(&((const struct userspace *)dataplane)->relay, family, port);
+    return relay_find(&((const struct userspace *)dataplane)->relay, family, PROTOCOL_UDP, port) != NULL;
+}
+
+/* What no socket of ours answers was led there by another mode, before this one. */
+static bool find_endpoint(const struct dataplane *dataplane, const struct flow *flow, struct address *ret)
+{
+    const struct relay *relay = &((const struct userspace *)dataplane)->relay;
+    enum protocol protocol = flow->protocol == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP;
+    const struct server *server = relay_find(relay, flow->family, protocol, flow->answer_port);
+    *ret = flow->answerer;
+    return !server || (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP) ||
+           server_find_endpoint(server, &flow->source, flow->source_port, &flow->answerer, ret);
 }
 
 static const struct dataplane_restores *restores(const struct dataplane *dataplane)
@@ -204,6 +216,7 @@ const struct dataplane_ops userspace_dataplane = {
     .is_disturbed = is_disturbed,
     .count_elements = count_elements,
     .has_udp_socket = has_udp_socket,
+    .find_endpoint = find_endpoint,
     .restores = restores,
     .render = render,
     .inspect = inspect,
