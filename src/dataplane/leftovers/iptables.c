@@ -212,14 +212,13 @@ struct rule {
     bool is_plain; /* a jump with one of kube-proxy's comments, and no condition that kube-proxy's have not */
 };
 
-/* The conditions of kube-proxy's own jumps. */
+/* The conditions of the jumps of kube-proxy and of fairlead. */
 static bool is_known_condition(struct span words[2])
 {
-    static const char *const conditions[][2] = {{"-m", "comment"},
-                                                {"-m", "conntrack"},
-                                                {"--ctstate", "NEW"},
-                                                {"-m", "addrtype"},
-                                                {"--dst-type", "LOCAL"}};
+    static const char *const conditions[][2] = {
+        {"-m", "comment"},    {"-m", "conntrack"},
+        {"--ctstate", "NEW"}, {"--ctstate", "INVALID,NEW,RELATED,UNTRACKED"},
+        {"-m", "addrtype"},   {"--dst-type", "LOCAL"}};
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
         if (span_is(words[0], conditions[i][0]) && span_is(words[1], conditions[i][1]))
             return true;

@@ -196,9 +196,12 @@ static void reads_table_by_table(void **state)
     "FAIRLEAD-CLUSTER-IPS\n"
 
 /* The filter table as fairlead's mode userspace makes it. */
+#define LED                                                                                                  \
+    "-m conntrack --ctstate INVALID,NEW,RELATED,UNTRACKED -m comment --comment \"fairlead: what was led to " \
+    "the proxy\" -j KUBE-NODEPORT-NON-LOCAL"
 #define PORTALS_OF_OURS                                                                                      \
     "*filter\n:INPUT ACCEPT [0:0]\n:FAIRLEAD-PORTALS - [0:0]\n:KUBE-NODEPORT-NON-LOCAL - [0:0]\n"            \
-    "-A INPUT -m comment --comment \"fairlead: what was led to the proxy\" -j KUBE-NODEPORT-NON-LOCAL\n"     \
+    "-A INPUT " LED "\n"                                                                                     \
     "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j "             \
     "FAIRLEAD-PORTALS\nCOMMIT\n"
 
@@ -210,8 +213,7 @@ static void keeps_what_serves(void **state)
     assert_restore(
         PORTALS_OF_OURS,
         "*filter\n:FAIRLEAD-PORTALS - [0:0]\n:KUBE-NODEPORT-NON-LOCAL - [0:0]\n"
-        "-D INPUT -m comment --comment \"fairlead: what was led to the proxy\" -j "
-        "KUBE-NODEPORT-NON-LOCAL\n"
+        "-D INPUT " LED "\n"
         "-D INPUT -m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j "
         "FAIRLEAD-PORTALS\n"
         "-X FAIRLEAD-PORTALS\n-X KUBE-NODEPORT-NON-LOCAL\nCOMMIT\n");

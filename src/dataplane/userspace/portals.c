@@ -28,12 +28,14 @@ const char *portals_chain_name(enum portal_chain chain)
     return chains[chain].name;
 }
 
+#define NOT_ESTABLISHED "-m conntrack --ctstate INVALID,NEW,RELATED,UNTRACKED "
 #define NEW_PORTALS                                                                                          \
     "-m conntrack --ctstate NEW -m comment --comment \"fairlead: refused portals\" -j FAIRLEAD-PORTALS"
 static const struct own_jump jumps[] = {
     {TABLE_NAT, "PREROUTING", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-CONTAINER"},
     {TABLE_NAT, "OUTPUT", "-m comment --comment \"fairlead: service portals\" -j KUBE-PORTALS-HOST"},
     {TABLE_FILTER, "INPUT",
+     NOT_ESTABLISHED
      "-m comment --comment \"fairlead: what was led to the proxy\" -j KUBE-NODEPORT-NON-LOCAL"},
     {TABLE_FILTER, "INPUT", NEW_PORTALS},
     {TABLE_FILTER, "FORWARD", NEW_PORTALS},
@@ -218,7 +220,9 @@ static void add_cluster_ips(const struct entry *entry, struct portals *ret)
     }
 }
 
-/* The socket is for what was led to it, else it would be a way round policies and source ranges. */
+/* The socket is for what was led to it, else it would be a way round policies and source ranges. Its chain
+ * has two rules for each service port, so packets of established connections, which were asked once, pass by.
+ */
 static void add_server(const char *name, const char *proto, enum family family, uint16_t port,
                        struct text *rules)
 {
