@@ -9,7 +9,8 @@ def rows_of_mode(size, found):
     name, start, cost = f"{size}, {found['mode']}", found["start"], found["cost"]
     yield row(f"{name}: start to first connection; to all in force",
               f"{start['first_connection_ns'] / 1e9:.3f}; {start['all_ns'] / 1e9:.3f} s")
-    yield row(f"{name}: CPU of the start, peak memory", f"{start['whole_cpu_ns'] / 1e9:.3f} s, {start['peak_kib'] / MIB:.1f} MiB")
+    yield row(f"{name}: CPU of the start, peak memory",
+              f"{start['whole_cpu_ns'] / 1e9:.3f} s, {start['peak_kib'] / MIB:.1f} MiB")
     for change in found["changes"]:
         yield row(f"{name}: {change['kind']} in force, p50 / p99",
                   f"{change['p50_us'] / 1e3:.2f} / {change['p99_us'] / 1e3:.2f} ms, {change['samples']} changes")
@@ -19,21 +20,23 @@ def rows_of_mode(size, found):
     yield row(f"{name}: CPU per change, with children", f"{cost['cpu_us'] / 1e3:.2f} ms")
 
 
-def connection_rows(measured):
+def connection_rows(measured, prefix=""):
     for label, own in measured["targets"].items():
-        yield row(f"new connections, {label}",
+        yield row(f"{prefix}new connections, {label}",
                   f"{own['per_second']:.0f}/s, {own['p50_ns'] / 1e3:.0f}/{own['p99_ns'] / 1e3:.0f} us")
     for ratio in measured["ratios"]:
-        yield row(f"new connections, {ratio['target']} beside {ratio['beside']}", f"{ratio['per_second']:.3f} x")
+        yield row(f"{prefix}new connections, {ratio['target']} beside {ratio['beside']}",
+                  f"{ratio['per_second']:.3f} x")
 
 
 def stream_rows(found):
+    name = f"{found['size']}, one stream"
     for label, rate in found["streams"]["targets"].items():
-        yield row(f"one stream, {label}", f"{rate / 1e6:.0f} MB/s")
+        yield row(f"{name}, {label}", f"{rate / 1e6:.0f} MB/s")
     for label, ratio in found["streams"]["ratios"].items():
         limit = STREAM_SHARE if label == "haproxy" else None
-        yield judged(f"one stream, userspace beside {label}", ratio, limit, "x", digits=3, above=True)
-    yield from connection_rows(found["connections"])
+        yield judged(f"{name}, userspace beside {label}", ratio, limit, "x", digits=3, above=True)
+    yield from connection_rows(found["connections"], f"{found['size']}, ")
 
 
 def rows(result):
@@ -42,5 +45,5 @@ def rows(result):
             yield from rows_of_mode(entry["size"], found)
         if entry.get("connections"):
             yield from connection_rows(entry["connections"])
-    if "streams" in result:
-        yield from stream_rows(result["streams"])
+    for found in result.get("streams", []):
+        yield from stream_rows(found)

@@ -98,7 +98,7 @@ def measure_one(api, cluster, tools, work, options, entry, attempt, say):
     entry["fill"] = fill(api, cluster, work, options, say)
     given_up = set()  # a start that takes too long would take as long again
     for turn in range(options.proxy_rounds):
-        for kind in contenders(usable(options.proxy_modes, say), options.proxy_paces):
+        for kind in contenders(usable(options.proxy_modes, tools.daemon, say), options.proxy_paces):
             if kind in given_up:
                 continue
             program, mode, is_hasty = kind

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN, in the same modes. Each start is on a node of its own, with namespaces that nothing was programmed in before."""
+"""Proxies that an API server feeds: fairlead's, and kube-proxy out of $KUBE_PROXY_BIN, in the same modes. Each
+start is on a node of its own, with namespaces that nothing was programmed in before."""
 import json
 import os
 

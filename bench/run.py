@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,11 +134,13 @@ def daemon_find(options):
 def machine():
     cpu = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
            if line.startswith("model name")]
-    commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], text=True,
-                            capture_output=True)
+    commit = ""
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], text=True,
+                                capture_output=True).stdout.strip()
     return {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "kernel": platform.release(),
             "cpu": cpu[0] if cpu else "", "cpus": os.cpu_count(), "load": os.getloadavg(),
-            "commit": commit.stdout.strip()}
+            "commit": commit}
 
 
 def say(text):

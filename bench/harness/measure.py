@@ -178,8 +178,9 @@ def program_size(daemon, work):
 
 
 def connections(worlds, rounds, round_ms, tools, more_pairs=()):
-    """worlds: [(size, world, cluster or None)], all alive. more_pairs: labels whose ratio is wanted, too. Visits every target in turns: a pod directly, the
-    first and the last service. Returns medians per target and medians of ratios within each round.
+    """worlds: [(size, world, cluster or None)], all alive. more_pairs: labels whose ratio is wanted, too. Visits
+    every target in turns: a pod directly, the first and the last service. Returns medians per target and medians
+    of ratios within each round.
 
     No pod belongs to two targets: TCP's timestamps depend on the address that the client connects to, so the
     TIME_WAIT of a pod left by one target would refuse the same source port from another, for a second."""

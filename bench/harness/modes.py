@@ -2,6 +2,7 @@
 """The dataplanes by the names of `--proxy-mode`, and whose iptables they are written with."""
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +22,12 @@ class Mode:
     def program(self):
         return shutil.which(f"xtables-{self.backend}-multi", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
-    def lacks(self):
-        """What this machine has not got; "" when it can run the mode."""
+    def lacks(self, daemon):
+        """What this machine has not got, in the daemon's words; "" when it can run the mode."""
         if self.backend and not self.program():
             return f"there is no xtables-{self.backend}-multi"
-        if self.word == "ipvs" and not os.path.exists("/proc/net/ip_vs"):
-            return "this kernel has no IPVS (modprobe ip_vs)"
-        return ""
+        done = subprocess.run(["unshare", "-n", daemon, "probe", self.word], text=True, capture_output=True)
+        return "" if done.returncode == 0 else " ".join((done.stdout or done.stderr).split())
 
     def environment(self, folder):
         """For whatever writes rules, with programs of the backend in `folder` ahead of all others, and a lock of
@@ -53,9 +53,10 @@ MODES = {one.name: one for one in (
 NFTABLES = MODES["nftables"]
 
 
-def usable(names, say):
+def usable(names, daemon, say):
     """Those that this machine can run."""
-    for name in names:
-        if MODES[name].lacks():
-            say(f"mode {name} is left out: {MODES[name].lacks()}")
-    return [MODES[name] for name in names if not MODES[name].lacks()]
+    reasons = {name: MODES[name].lacks(daemon) for name in names}
+    for name, reason in reasons.items():
+        if reason:
+            say(f"mode {name} is left out: {reason}")
+    return [MODES[name] for name, reason in reasons.items() if not reason]

@@ -50,6 +50,8 @@ PLAN = {
     "nftables": ("nftables", LAB),
     "iptables": ("iptables", LAB),
     "ipvs": ("ipvs", LAB),
+    "bench": ("ipvs", "tests/vm/bench.py::test_modes"),
+    "bench-proxy": ("ipvs", "tests/vm/bench.py::test_proxies"),
 }
 # What ./check runs. A matrix takes four minutes of a CPU, and this machine's own kernel carries those two as well: by name.
 USUAL = ["kernel"]
@@ -93,7 +95,23 @@ def shared_libraries(program):
     return [word for word in words if word.startswith("/")]
 
 
-def make_initramfs(path, cache, modules, plan):
+def is_bench(runs):
+    return any(PLAN[run][1].startswith("tests/vm/bench.py") for run in runs)
+
+
+def add_bench(made, home):
+    """What bench/ needs beside; kube-proxy where $KUBE_PROXY_BIN names it."""
+    made.add_tree(REPOSITORY / "bench", f"{home}/bench", lambda file: file.suffix == ".py")
+    for program in sorted((REPOSITORY / "build" / "bench").glob("bench-*")):
+        if program.is_file():
+            made.add_file(f"{home}/build/bench/{program.name}", program, 0o755)
+            for library in shared_libraries(program):
+                made.add_own(library)
+    if os.environ.get("KUBE_PROXY_BIN"):
+        made.add_file(f"{home}/build/kube-proxy", pathlib.Path(os.environ["KUBE_PROXY_BIN"]), 0o755)
+
+
+def make_initramfs(path, cache, modules, runs, plan):
     made = Initramfs()
     for package in sorted(closure(GUEST_PACKAGES)):
         for file in files_of(package):
@@ -115,6 +133,8 @@ def make_initramfs(path, cache, modules, plan):
         made.add_file(f"{home}/build/{name}", program, 0o755)
     for folder in ("tests/lab", "tests/vm"):
         made.add_tree(REPOSITORY / folder, f"{home}/{folder}", lambda file: file.suffix != ".pyc")
+    if is_bench(runs):
+        add_bench(made, home)
     made.add_file("/init", HERE / "init", 0o755)
     made.add_text("/plan", plan)
     made.add_text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n")
@@ -136,13 +156,14 @@ def plan_of(runs, words):
     return "".join(lines)
 
 
-def boot(image, initramfs, port, limit_s):
+def boot(image, initramfs, port, runs, limit_s):
     """Runs the guest to its end, its console on our output, what it writes to its port in the file `port`.
 
     Returns whether it ended by itself within the limit.
     """
     argv = ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2",
-            "-m", "1024", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
+            "-m", "3072" if is_bench(runs) else "1024", "-nodefaults", "-no-user-config", "-no-reboot",
+            "-display", "none", "-serial", "stdio",
             "-kernel", image, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
             "-device", "virtio-serial-pci", "-chardev", f"file,id=reports,path={port}",
@@ -174,7 +195,7 @@ def run(options, runs, words):
     cache, reports = options.cache.absolute(), options.reports.absolute()
     cache.mkdir(parents=True, exist_ok=True)
     reports.mkdir(parents=True, exist_ok=True)
-    for name in ("why", *(f"{run}.{kind}" for run in PLAN for kind in ("xml", "status"))):
+    for name in ("why", *(f"{run}.{kind}" for run in PLAN for kind in ("xml", "status", "json"))):
         (reports / name).unlink(missing_ok=True)  # of an earlier call: nothing of it may count as this one's
     check_machine()
     if not os.access(fairlead(), os.X_OK):
@@ -184,9 +205,9 @@ def run(options, runs, words):
     image, modules = kernel(cache)
     initramfs, port = cache / f"initramfs.{os.getpid()}", cache / f"port.{os.getpid()}"
     try:
-        make_initramfs(initramfs, cache, modules, plan_of(runs, words))
+        make_initramfs(initramfs, cache, modules, runs, plan_of(runs, words))
         start = time.monotonic()
-        ended = boot(image, initramfs, port, LIMIT_SECONDS)
+        ended = boot(image, initramfs, port, runs, LIMIT_SECONDS)
         print(f"== vm: {modules.name}, {time.monotonic() - start:.0f} s", flush=True)
         collect(port, reports)
     finally:
