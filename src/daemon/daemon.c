@@ -12,6 +12,7 @@
 #include "daemon/sources.h"
 #include "daemon/takeover.h"
 #include "daemon/turns.h"
+#include "dataplane/ipvs/ipvs.h"
 #include "sys/single.h"
 
 #include <errno.h>
@@ -236,6 +237,7 @@ static void take_settings(struct daemon *daemon)
     if (!daemon->mode)
         return;
     daemon->options.has_localhost_node_ports &= daemon->mode->is_of_iptables;
+    daemon->options.takes_node_addresses = daemon->mode == &ipvs_dataplane;
     kernel_settings_serve(&daemon->options, modes_number(daemon->mode));
     daemon->options.is_conntrack_liberal = kernel_settings_is_liberal("");
 }

@@ -109,7 +109,7 @@ static void take_node_addresses(const struct options *options, const struct stor
 {
     uint32_t count = 0, most = interfaces->count;
     const struct node_record *record;
-    if (strcmp(options->proxy_mode, "ipvs") != 0)
+    if (!options->takes_node_addresses)
         return;
     for (record = store->nodes; record; record = record->hh.next)
         most += record->node->address_count;
@@ -199,8 +199,9 @@ static bool same_list(const void *a, uint32_t a_count, const void *b, uint32_t b
 
 static bool same_ipvs(const struct dataplane_ipvs *a, const struct dataplane_ipvs *b)
 {
-    return strcmp(a->scheduler, b->scheduler) == 0 && a->tcp_s == b->tcp_s && a->tcp_fin_s == b->tcp_fin_s &&
-           a->udp_s == b->udp_s &&
+    bool same_scheduler = a->scheduler == b->scheduler ||
+                          (a->scheduler && b->scheduler && strcmp(a->scheduler, b->scheduler) == 0);
+    return same_scheduler && a->tcp_s == b->tcp_s && a->tcp_fin_s == b->tcp_fin_s && a->udp_s == b->udp_s &&
            same_list(a->exclude_cidrs, a->exclude_cidr_count, b->exclude_cidrs, b->exclude_cidr_count,
                      sizeof(struct prefix));
 }

@@ -35,6 +35,7 @@ struct options {
     bool has_localhost_node_ports;
     struct dataplane_ipvs ipvs;
     bool is_strict_arp;
+    bool takes_node_addresses; /* ipvs serves, which binds others */
     bool is_conntrack_liberal; /* as the kernel has it, once the settings are in force */
     unsigned sync_period_ms, min_sync_period_ms;
     int verbosity;
