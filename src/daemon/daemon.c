@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -50,8 +51,13 @@ static bool on_is_healthy(void *context)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
-    log_info("ending by signal %d; the kernel goes on forwarding by what was programmed", number);
-    announce(NOTIFY_STOPPING, "ending; the kernel goes on forwarding by what was programmed");
+    const struct daemon *daemon = signal->data;
+    const char *what = daemon->mode->withdraw ? "connections end with it, and its rules go"
+                                              : "the kernel goes on forwarding by what was programmed";
+    char status[128];
+    snprintf(status, sizeof(status), "ending; %s", what);
+    log_info("ending by signal %d; %s", number, what);
+    announce(NOTIFY_STOPPING, status);
     daemon_end(signal->data, 0);
 }
 
@@ -208,6 +214,7 @@ static void close_all(struct daemon *daemon)
     turns_finish(daemon);
     if (daemon->disturbance.data)
         uv_poll_stop(&daemon->disturbance);
+    turns_withdraw(daemon);
     if (daemon->dataplane)
         daemon->dataplane->ops->close(daemon->dataplane);
     if (daemon->has_loop) {

@@ -46,6 +46,7 @@ struct daemon {
     uv_timer_t retry;     /* after a failed turn, or soon after somebody else wrote our table */
     uv_timer_t collector; /* removes what had to linger */
     uv_poll_t disturbance;
+    uv_timer_t withdrawal; /* how long that may take */
     uv_signal_t terminate, interrupt;
     uint64_t repaired_ms; /* loop time of the last repair; 0: none */
     /* Changes that the store had seen by the last good turn. */
@@ -53,8 +54,9 @@ struct daemon {
     int64_t started_ns;
     int claim_fd; /* this network namespace is ours */
     bool is_ending, has_loop;
-    bool is_failing;  /* the last turn did */
-    bool misses_node; /* the apiserver has no object of this node */
+    bool is_withdrawing; /* the dataplane takes its rules away */
+    bool is_failing;     /* the last turn did */
+    bool misses_node;    /* the apiserver has no object of this node */
     int exit_status;
 };
 

@@ -8,10 +8,12 @@
 #include "daemon/takeover.h"
 #include "dataplane/conntrack.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define DISTURBED_AGAIN_DELAY_MS 500
 #define DISTURBED_DELAY_MS 50 /* lets a foreign `nft flush ruleset` finish before the repair */
+#define WITHDRAWAL_MS 10000   /* a service manager has not much more patience than that */
 
 /* Where a family's health-check servers listen: everywhere, or on the addresses that node ports answer on. */
 static uint32_t listen_addresses(const struct node_facts *node, enum family family, struct address *ret)
@@ -271,6 +273,12 @@ void turns_on_finished(void *context, int code, const struct dataplane_result *d
 {
     struct daemon *daemon = context;
     struct sync_result result;
+    if (daemon->is_withdrawing) {
+        daemon->is_withdrawing = false;
+        if (code < 0)
+            log_warning("rules that lead to this process stay: %s", err->text);
+        return;
+    }
     conclude(daemon, sync_finish(&daemon->sync, code, dataplane, &result), &result, err);
     if (code == 0 && !daemon->is_ending)
         turn_at_pace(daemon); /* what came in meanwhile */
@@ -280,6 +288,32 @@ void turns_finish(struct daemon *daemon)
 {
     while (daemon->sync.is_under_way)
         uv_run(&daemon->loop, UV_RUN_ONCE);
+}
+
+static void on_withdrawal_late(uv_timer_t *timer)
+{
+    log_warning("rules that lead to this process stay: their removal takes too long");
+    ((struct daemon *)timer->data)->is_withdrawing = false;
+}
+
+void turns_withdraw(struct daemon *daemon)
+{
+    struct dataplane_result result;
+    struct err err;
+    if (!daemon->dataplane || !daemon->dataplane->ops->withdraw)
+        return;
+    uv_timer_stop(&daemon->paced);
+    uv_timer_stop(&daemon->retry);
+    uv_timer_init(&daemon->loop, &daemon->withdrawal);
+    daemon->withdrawal.data = daemon;
+    uv_timer_start(&daemon->withdrawal, on_withdrawal_late, WITHDRAWAL_MS, 0);
+    daemon->is_withdrawing = true;
+    int code = daemon->dataplane->ops->withdraw(daemon->dataplane, &result, &err);
+    while (code == -EINPROGRESS && daemon->is_withdrawing)
+        uv_run(&daemon->loop, UV_RUN_ONCE);
+    if (code < 0 && code != -EINPROGRESS)
+        log_warning("rules that lead to this process stay: %s", err.text);
+    uv_timer_stop(&daemon->withdrawal);
 }
 
 static void note_queued(struct daemon *daemon)

@@ -18,5 +18,7 @@ void turns_on_finished(void *context, int code, const struct dataplane_result *d
                        const struct err *err);
 /* Waits for what is under way, so that a daemon that ends leaves nothing half done. */
 void turns_finish(struct daemon *daemon);
+/* Then takes away the rules that nobody would serve by, and waits for that, too, though not for ever. */
+void turns_withdraw(struct daemon *daemon);
 /* For interface_watch_open: the node's addresses changed. */
 void turns_on_interfaces(void *context);

@@ -77,6 +77,9 @@ struct dataplane_ops {
     int (*open)(struct dataplane **ret, const struct dataplane_owner *owner, struct err *err);
     /* Leaves the kernel state in place. */
     void (*close)(struct dataplane *dataplane);
+    /* Before an orderly close: takes its rules out of the kernel, because nobody serves by them without the
+     * process. Returns and ends as load. NULL: they go on serving. */
+    int (*withdraw)(struct dataplane *dataplane, struct dataplane_result *ret, struct err *err);
     /* Makes the kernel hold exactly entries: adopts what it finds, repairs, adds and removes. May return
      * -EINPROGRESS, as sync may: then *ret is not set, the owner hears when it is over, and neither is called
      * before. What was handed in need not live that long. */

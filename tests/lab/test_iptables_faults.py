@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The modes over iptables under others' hands and with programs that fail: the rules come back, nothing stays half
 done."""
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -8,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -425,6 +427,49 @@ def test_extension_missing(settled):
         library.symlink_to(extensions() / library.name)
     settled.becomes("served", "10.96.40.3")
     settled.folder.remove("sticky.yaml")
+
+
+@pytest.mark.skipif(not modes.is_proxied(), reason="the rules stay where the kernel serves by them")
+def test_passes_on_until_its_rules_are_gone(settled, prober):
+    """However long iptables takes for that, within reason."""
+    node = settled
+    node.programs.replace("iptables-restore", 'sleep 3; exec REAL "$@"')
+    with contextlib.closing(node.lab.namespace("d1").socket(socket.AF_INET, socket.SOCK_STREAM)) as client:
+        client.settimeout(patience.seconds(5))
+        client.connect((STEADY[0], 80))
+        assert client.recv(200)
+        child, began = node.proxy.child, time.monotonic()
+        child.terminate()
+        echoed = 0
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < patience.seconds(20):
+                client.sendall(b"more\n")
+                if client.recv(200) != b"more\n":
+                    break
+                echoed += time.monotonic() - began < 2
+                time.sleep(0.1)
+        assert echoed > 5, "for the two seconds that are over before the rules go"
+        child.wait(patience.seconds(20))
+    node.proxy.stop()
+    assert not [line for line in node.rules() if re.search("PORTAL|NODEPORT", line)]
+    node.programs.heal("iptables-restore")
+    node.start()
+    node.proxy.wait_ready()
+
+
+@pytest.mark.skipif(not modes.is_proxied(), reason="the rules stay where the kernel serves by them")
+def test_ends_though_its_rules_do_not_go(settled):
+    node, since = settled, len(settled.proxy.log())
+    node.programs.replace("iptables-restore", "sleep 1000")
+    began = time.monotonic()
+    node.proxy.child.terminate()
+    node.proxy.child.wait(patience.seconds(20))
+    assert time.monotonic() - began > 5
+    node.proxy.stop()
+    assert "rules that lead to this process stay: their removal takes too long" in node.proxy.log()[since:]
+    node.programs.heal("iptables-restore")
+    node.start()
+    node.proxy.wait_ready()
 
 
 def test_program_hangs(node):

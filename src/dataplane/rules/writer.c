@@ -7,7 +7,6 @@
 #include "sys/program.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,45 +312,4 @@ bool writer_is_disturbed(struct writer *writer)
 const struct dataplane_restores *writer_restores(const struct writer *writer)
 {
     return &writer->restores;
-}
-
-/* --- the end --- */
-
-struct removal {
-    int code;
-    struct err err;
-};
-
-static void on_removed(void *context, int code, const struct dataplane_result *result, const struct err *err)
-{
-    struct removal *removal = context;
-    (void)result;
-    removal->code = code;
-    if (code < 0)
-        removal->err = *err;
-}
-
-int writer_remove(const struct own_rules *own, struct err *err)
-{
-    struct removal removal = {0};
-    struct layout nothing[FAMILY_COUNT] = {0};
-    struct dataplane_result result;
-    struct writer *writer = NULL;
-    char paths[STEP_COUNT][PATH_MAX];
-    uv_loop_t loop;
-    if (find_any(paths, NULL) < 0)
-        return 0;
-    signal(SIGPIPE, SIG_IGN); /* programs that do not read what they are given */
-    int code = uv_loop_init(&loop);
-    if (code < 0)
-        return err_set(err, -code, "cannot start the event loop: %s", uv_strerror(code));
-    code = writer_open(&writer, &loop, own, on_removed, &removal, err);
-    if (code == 0)
-        code = writer_compare(writer, nothing, &result, err);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    writer_close(writer);
-    uv_loop_close(&loop);
-    if (code == -EINPROGRESS && removal.code < 0)
-        return err_set(err, -removal.code, "%s", removal.err.text);
-    return code == -EINPROGRESS ? 0 : code;
 }

@@ -31,8 +31,9 @@ bool writer_has_family(const struct writer *writer, enum family family);
 bool writer_is_known(const struct writer *writer);
 
 /* Reads what is there, and writes the difference to want, in the order of the tables mangle, nat, filter.
- * Takes the layouts ({0} for a family that the writer does not have). -EINPROGRESS: done is called later; 0:
- * *ret is set; else -errno. was_full of the result is set. was_disturbed asks for another compare. */
+ * Takes the layouts ({0} for a family that the writer does not have, or where nothing of the mode's is
+ * wanted). -EINPROGRESS: done is called later; 0: *ret is set; else -errno. was_full of the result is set.
+ * was_disturbed asks for another compare. */
 int writer_compare(struct writer *writer, struct layout want[FAMILY_COUNT], struct dataplane_result *ret,
                    struct err *err);
 
@@ -50,7 +51,3 @@ int writer_restore(struct writer *writer, struct writer_change *change, struct d
 int writer_watch_fd(const struct writer *writer);
 bool writer_is_disturbed(struct writer *writer);
 const struct dataplane_restores *writer_restores(const struct writer *writer);
-
-/* Removes all of own that is there, and returns when that is done; on a loop of its own. Not being there is
- * success, and so are no programs. Ignores SIGPIPE for the whole process. */
-int writer_remove(const struct own_rules *own, struct err *err);

@@ -54,16 +54,21 @@ static int open_(struct dataplane **ret, const struct dataplane_owner *owner, st
     return 0;
 }
 
-/* Portals that lead to nobody refuse everything, so they go first; the connections end with their process. */
+/* The connections end with their process. */
 static void close_(struct dataplane *dataplane)
 {
     struct userspace *userspace = (struct userspace *)dataplane;
-    struct err err;
     writer_close(userspace->writer);
-    (void)writer_remove(&portals_own_rules, &err); /* the next start replaces what stays */
     services_done(&userspace->services);
     relay_done(&userspace->relay);
     free(userspace);
+}
+
+/* Portals that lead to nobody would refuse everything. What is established is passed on meanwhile. */
+static int withdraw(struct dataplane *dataplane, struct dataplane_result *ret, struct err *err)
+{
+    struct layout nothing[FAMILY_COUNT] = {0};
+    return writer_compare(((struct userspace *)dataplane)->writer, nothing, ret, err);
 }
 
 static int write_rules(struct userspace *userspace, const struct dataplane_node *node,
@@ -198,17 +203,13 @@ static int inspect(struct dataplane *dataplane, const struct dataplane_node *nod
     return services_inspect(&userspace->services, entry, frontend, ret);
 }
 
-static int cleanup(struct err *err)
-{
-    return writer_remove(&portals_own_rules, err);
-}
-
 const struct dataplane_ops userspace_dataplane = {
     .name = "userspace",
     .starts_programs = true,
     .probe = writer_probe,
     .open = open_,
     .close = close_,
+    .withdraw = withdraw,
     .load = load,
     .sync = sync_,
     .collect_delay_ms = collect_delay_ms,
@@ -220,5 +221,4 @@ const struct dataplane_ops userspace_dataplane = {
     .restores = restores,
     .render = render,
     .inspect = inspect,
-    .cleanup = cleanup,
 };
