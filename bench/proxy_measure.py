@@ -96,9 +96,10 @@ def measure_one(api, cluster, tools, work, options, entry, attempt, say):
     wait_quiet()
     api.start()
     entry["fill"] = fill(api, cluster, work, options, say)
+    modes = usable(options.proxy_modes, tools.daemon, say)
     given_up = set()  # a start that takes too long would take as long again
     for turn in range(options.proxy_rounds):
-        for kind in contenders(usable(options.proxy_modes, tools.daemon, say), options.proxy_paces):
+        for kind in contenders(modes, options.proxy_paces):
             if kind in given_up:
                 continue
             program, mode, is_hasty = kind
