@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which mode's rules the lab runs with, and what cannot hold in which: the one place where that is said."""
+import functools
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 FAMILIES = ("iptables", "ip6tables")
@@ -39,6 +41,16 @@ ONLY_HERE = {  # files and their modes
 def mode():
     """The dataplane under test: the lab is the same for all of them."""
     return os.environ.get("LAB_MODE", "nftables")
+
+
+@functools.cache
+def can(name):
+    """Whether this kernel and this machine can do the mode; which a skip cannot know before the tests are collected."""
+    import lab  # not above: it stands on this module
+    try:
+        return subprocess.run([lab.binary(), "probe", name], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def backend():

@@ -15,6 +15,7 @@ import patience
 import proxy as proxies
 import pytest
 from load import Load
+from modes import can
 from proxy import wait_until
 
 CLUSTER_IP = "10.96.3.9"
@@ -84,9 +85,12 @@ def test_come_and_go(cluster, lab, prober):
         assert int(count) > 1000 and int(failed) == 0, f"{failed} of {count} new connections failed: {which}"
 
 
-MODES = ["nftables", "iptables", "userspace"]
+MODES = ["nftables", "iptables", *["ipvs"] * can("ipvs"), "userspace"]
 SWITCHED_S = 20
-OWN_CHAINS = {"userspace": r"KUBE-PORTALS-|KUBE-NODEPORT-|FAIRLEAD-PORTALS", "iptables": r"KUBE-S|KUBE-EXT|KUBE-FORWARD|FAIRLEAD-CL"}
+OWN_CHAINS = {"userspace": r"KUBE-PORTALS-|KUBE-NODEPORT-|FAIRLEAD-PORTALS",
+              "iptables": r"KUBE-S(VC|VL|EP)-|KUBE-EXT|KUBE-NODEPORTS|kubernetes load balancer firewall|FAIRLEAD-CL",
+              "ipvs": r"KUBE-IPVS|KUBE-NODE-PORT\b|KUBE-LOAD-B|FAIRLEAD-(IPVS|SOURCES|UNMARK)"}
+SHARED_CHAINS = r"KUBE-(SERVICES|FORWARD|POSTROUTING|MARK-MASQ|PROXY-FIREWALL)"
 needs_iptables = pytest.mark.skipif(not shutil.which("iptables-restore"), reason="needs iptables-restore (Debian: iptables)")
 
 
@@ -95,7 +99,8 @@ def made_by(lab):
     run = lab.namespace("n1").run
     tables = run(["nft", "list", "tables"]).stdout
     saved = run(["iptables-save"]).stdout + run(["ip6tables-save"]).stdout
-    return ["nftables"] * ("fairlead" in tables) + [mode for mode, chains in OWN_CHAINS.items() if re.search(chains, saved)]
+    made = ["nftables"] * ("fairlead" in tables) + [mode for mode, chains in OWN_CHAINS.items() if re.search(chains, saved)]
+    return made + ["somebody"] * bool(re.search(SHARED_CHAINS, saved) and not {"iptables", "ipvs"} & set(made))
 
 
 def wait_alone(lab, proxy, mode):

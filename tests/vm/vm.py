@@ -50,6 +50,7 @@ PLAN = {
     "nftables": ("nftables", LAB),
     "iptables": ("iptables", LAB),
     "ipvs": ("ipvs", LAB),
+    "turns": ("nftables", "tests/lab/test_handover.py"),
     "bench": ("ipvs", "tests/vm/bench.py::test_modes"),
     "bench-proxy": ("ipvs", "tests/vm/bench.py::test_proxies"),
 }

@@ -25,6 +25,9 @@ static const struct own_jump jumps[] = {
     {TABLE_NAT, "PREROUTING", "-m comment --comment " OF("service portals", "SERVICES")},
     {TABLE_NAT, "OUTPUT", "-m comment --comment " OF("service portals", "SERVICES")},
     {TABLE_NAT, "POSTROUTING", "-m comment --comment " OF("postrouting rules", "POSTROUTING")},
+    /* Of mode ipvs. */
+    {TABLE_FILTER, "INPUT", "-m comment --comment \"kube-proxy firewall rules\" -j KUBE-PROXY-FIREWALL"},
+    {TABLE_FILTER, "FORWARD", "-m comment --comment \"kube-proxy firewall rules\" -j KUBE-PROXY-FIREWALL"},
 #undef NEW
 #undef OF
 };
@@ -58,7 +61,7 @@ static bool has_chain(enum layout_table table, const char *chain)
 }
 
 const struct own_rules iptables_own_rules = {
-    .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .has_chain = has_chain};
+    .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .foreign_jumps = 2, .has_chain = has_chain};
 
 __attribute__((format(printf, 4, 5))) static void say(struct layout *layout, enum layout_table table,
                                                       const char *name, const char *format, ...)

@@ -42,6 +42,9 @@ static void ask(const struct frame *frame, enum layout_table table, const char *
 
 #define PORTALS "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES"
 #define FIREWALL "-m comment --comment \"kube-proxy firewall rules\" -j KUBE-PROXY-FIREWALL"
+#define OTHER_FIREWALL                                                                                       \
+    "-m conntrack --ctstate NEW -m comment --comment \"kubernetes load balancer firewall\" -j "              \
+    "KUBE-PROXY-FIREWALL"
 #define FILTERS "-m comment --comment \"kubernetes ipvs access filter\" -j KUBE-IPVS-"
 
 static const struct own_jump jumps[] = {
@@ -58,6 +61,10 @@ static const struct own_jump jumps[] = {
     {TABLE_FILTER, "FORWARD", FIREWALL},
     {TABLE_FILTER, "INPUT", FILTERS "FILTER"},
     {TABLE_FILTER, "OUTPUT", FILTERS "OUT-FILTER"},
+    /* Of mode iptables. */
+    {TABLE_FILTER, "INPUT", OTHER_FIREWALL},
+    {TABLE_FILTER, "FORWARD", OTHER_FIREWALL},
+    {TABLE_FILTER, "OUTPUT", OTHER_FIREWALL},
 };
 
 static const struct {
@@ -82,7 +89,7 @@ static bool has_chain(enum layout_table table, const char *chain)
 }
 
 const struct own_rules frame_own_rules = {
-    .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .has_chain = has_chain};
+    .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .foreign_jumps = 3, .has_chain = has_chain};
 
 /* The match for packets of this node's pods, or of anybody else's. False when the node has no way to tell. */
 static bool pods(const struct frame *frame, bool is_local, char ret[PREFIX_TEXT_MAX + 16])

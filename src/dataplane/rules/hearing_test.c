@@ -34,7 +34,7 @@ static const struct own_jump jumps[] = {{TABLE_FILTER, "FORWARD", "-j KUBE-FORWA
                                         {TABLE_FILTER, "INPUT", "-j KUBE-FIREWALL"},
                                         {TABLE_FILTER, "INPUT", "-j FAIRLEAD-CLUSTER-IPS"},
                                         {TABLE_NAT, "OUTPUT", "-j KUBE-SERVICES"}};
-static const struct own_rules rules = {jumps, ARRAY_LEN(jumps), has_chain};
+static const struct own_rules rules = {jumps, ARRAY_LEN(jumps), 0, has_chain};
 
 /* A message as the kernel sends it; jump: of a new rule, the chain that it leads to. */
 static size_t message(char *buffer, uint16_t type, uint8_t family, const char *table, const char *chain,

@@ -78,7 +78,7 @@ void layout_add_rules(struct layout *layout, struct layout_chain *chain, const c
 
 void layout_add_jumps(struct layout *layout, const struct own_rules *own)
 {
-    for (uint32_t i = 0; i < own->jump_count; i++) {
+    for (uint32_t i = 0; i < own->jump_count - own->foreign_jumps; i++) {
         struct layout_chain *chain = layout_chain(layout, own->jumps[i].table, own->jumps[i].from);
         chain->is_base = true;
         add(layout, chain, own->jumps[i].rule);

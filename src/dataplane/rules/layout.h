@@ -33,7 +33,7 @@ struct layout {
 /* Empty; layout_done. A layout of {0} is empty, too. */
 void layout_init(struct layout *ret);
 void layout_done(struct layout *layout);
-/* All jumps of the mode's. */
+/* All jumps of the mode's that are not foreign. */
 void layout_add_jumps(struct layout *layout, const struct own_rules *own);
 /* The chain of that name, made where it is not there. Its rules have an order until somebody says otherwise.
  */

@@ -20,7 +20,7 @@ static const struct own_jump jumps[] = {{TABLE_FILTER, "INPUT", "-j OURS-A"},
                                         {TABLE_NAT, "OUTPUT", "-j OURS"},
                                         {TABLE_FILTER, "INPUT", "-j OURS-B"},
                                         {TABLE_FILTER, "OUTPUT", "-j OURS-A"}};
-static const struct own_rules own = {jumps, ARRAY_LEN(jumps), has_chain};
+static const struct own_rules own = {jumps, ARRAY_LEN(jumps), 0, has_chain};
 
 static void bases_are_numbered_once(void **state)
 {
@@ -67,7 +67,7 @@ static void nothing_wanted_takes_out_what_is_ours_alone(void **state)
 
 static void what_is_not_wanted_any_more_goes(void **state)
 {
-    static const struct own_rules one = {jumps, 1, has_chain};
+    static const struct own_rules one = {jumps, ARRAY_LEN(jumps), ARRAY_LEN(jumps) - 1, has_chain};
     struct layout want;
     (void)state;
     layout_init(&want);

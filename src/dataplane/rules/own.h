@@ -17,6 +17,8 @@ struct own_jump {
 struct own_rules {
     const struct own_jump *jumps; /* all that the mode ever makes, in the order in which packets meet them */
     uint32_t jump_count;
+    uint32_t
+        foreign_jumps; /* so many at the end are another mode's, to chains that both have: to be removed */
     /* Whether a chain of that name is the mode's. */
     bool (*has_chain)(enum layout_table table, const char *chain);
 };
