@@ -22,6 +22,11 @@ def saved(namespace, table="nat", family="iptables"):
     return namespace.run([f"{family}-save", "-t", table]).stdout
 
 
+def rules_of(text):
+    """In the order that they have; iptables-save heads them with the time."""
+    return [line for line in text.splitlines() if line.startswith("-A ")]
+
+
 def chain_of(namespace, kind):
     """The one chain of that kind that is the service's."""
     found = set(re.findall(rf'^-A (KUBE-{kind}-\S+) .*"default/asked', saved(namespace), re.MULTILINE))
@@ -92,3 +97,30 @@ def test_counts(asked):
         own = rf"^-A {prefix}-\S+ " if re.fullmatch("KUBE-(SVC|SVL|EXT|FW|SEP)", prefix) else rf"^-A {prefix} "
         held = sum(len(re.findall(own, saved(namespace, table, family), re.MULTILINE)) for family in ("iptables", "ip6tables"))
         assert held == count, name
+
+
+def test_starts_with_many_services(asked, cluster, lab, prober):
+    """With more new chains than go into one commit, what is there behind the start is all of it, and stays."""
+    namespace, proxy = asked
+    addresses = [f"10.96.8.{number}" for number in range(1, 251)]
+    cluster.write("many.yaml", [one for number, address in enumerate(addresses)
+                                for one in manifests.simple(f"many-{number}", lab.topology, [address], "a1 b1 a2")])
+    try:
+        proxy.stop()
+        lab.reset_node("n1")
+        proxy.start()
+        proxy.wait_ready()
+        assert len(re.findall("^:KUBE-SEP-", saved(namespace), re.MULTILINE)) > 3 * len(addresses)
+        page = namespace.run(["curl", "-sf", "http://127.0.0.1:10249/metrics"]).stdout
+        failures = re.findall(r"^kubeproxy_\w*iptables\w*_restore_failures_total\S* (\S+)$", page, re.MULTILINE)
+        assert failures and not any(float(count) for count in failures)  # a second try would mend what is missing
+        test_dump(asked)
+        for address in (addresses[0], addresses[-1]):
+            assert prober.connect_once("a1", "tcp", address, 80).pod
+        before = saved(namespace)
+        proxy.stop()
+        proxy.start()
+        proxy.wait_ready()
+        assert rules_of(saved(namespace)) == rules_of(before)
+    finally:
+        cluster.remove("many.yaml")
