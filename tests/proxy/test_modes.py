@@ -10,6 +10,7 @@ import time
 import fed
 import manifests
 import pages
+import patience
 import pytest
 from load import Load
 from proxy import wait_until
@@ -180,7 +181,7 @@ def test_every_way(lab, prober, configured, node_port, before, after):  # noqa: 
         seen = counts.opened
         wait_until(lambda: counts.opened > seen + 20, fed.CAUGHT_UP_S, lambda: f"new connections are served: {counts}")
     if before == "userspace":
-        assert not [one for one in counts.refused if one[0] > served + 5], counts
+        assert not [one for one in counts.refused if one[0] > served + patience.seconds(5)], counts
     else:
         assert_untouched(counts)
     assert ask(prober, "client", node_port, PORT).pod == "a1"
