@@ -88,7 +88,7 @@ def test_come_and_go(cluster, lab, prober):
 MODES = ["nftables", "iptables", *["ipvs"] * can("ipvs"), "userspace"]
 SWITCHED_S = 20
 OWN_CHAINS = {"userspace": r"KUBE-PORTALS-|KUBE-NODEPORT-|FAIRLEAD-PORTALS",
-              "iptables": r"KUBE-S(VC|VL|EP)-|KUBE-EXT|KUBE-NODEPORTS|kubernetes load balancer firewall|FAIRLEAD-CL",
+              "iptables": r"KUBE-S(VC|VL|EP)-|KUBE-EXT(-|ERNAL-S)|KUBE-NODEPORTS|kubernetes load balancer firewall|FAIRLEAD-CL",
               "ipvs": r"KUBE-IPVS|KUBE-NODE-PORT\b|KUBE-LOAD-B|FAIRLEAD-(IPVS|SOURCES|UNMARK)"}
 SHARED_CHAINS = r"KUBE-(SERVICES|FORWARD|POSTROUTING|MARK-MASQ|PROXY-FIREWALL)"
 needs_iptables = pytest.mark.skipif(not shutil.which("iptables-restore"), reason="needs iptables-restore (Debian: iptables)")
@@ -145,7 +145,7 @@ def test_modes_take_turns(lab, prober, switched, tell, before, after):
     tell(counts)
     assert counts.opened and counts.echoed and counts.answered
     if before == "userspace":  # its connections end with it, and there is a pause in which nobody serves
-        assert not [one for one in counts.refused if one[0] > served + 5.0], counts
+        assert not [one for one in counts.refused if one[0] > served + patience.seconds(5.0)], counts
         assert prober.connect_once("d1", "tcp", CLUSTER_IP, 80).kind == "served"
         return
     assert not counts.lost and not counts.unanswered and not counts.refused, counts
