@@ -161,7 +161,7 @@ def test_portals_of_the_dead_are_removed(lab, prober, switched, after):
     proxy, _ = switched
     start_as(lab, proxy, "userspace")
     start_as(lab, proxy, after, end=proxy.kill)
-    assert prober.connect_once("d1", "tcp", CLUSTER_IP, 80).kind == "served"
+    wait_until(lambda: prober.connect_once("d1", "tcp", CLUSTER_IP, 80).kind == "served", SWITCHED_S, proxy.log)
 
 
 @needs_iptables
