@@ -110,19 +110,22 @@ static int check_server(struct leaving_server *server, struct servers *servers, 
     struct check check = {server, xcalloc(server->count + 1, sizeof(bool))};
     int code = servers_list_real(servers, &server->id, on_real, &check, err);
     uint32_t kept = 0, before = server->count;
+    bool is_busy = false;
     if (code < 0 && code != -ENOENT) {
         free(check.is_busy);
         return code;
     }
     for (uint32_t i = 0; i < before; i++)
+        is_busy |= check.is_busy[i];
+    if (server->is_whole && !is_busy)
+        servers_remove(servers, &server->id);
+    for (uint32_t i = 0; i < before; i++)
         if (check.is_busy[i])
             server->backends[kept++] = server->backends[i];
-        else if (!server->is_whole)
+        else if (is_busy || !server->is_whole)
             servers_remove_real(servers, &server->id, &server->backends[i]);
     server->count = kept;
     *removed += (int)(before - kept);
-    if (server->is_whole && kept == 0)
-        servers_remove(servers, &server->id);
     free(check.is_busy);
     return 0;
 }
