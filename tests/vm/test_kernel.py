@@ -23,6 +23,7 @@ import netns        # noqa: E402
 import patience     # noqa: E402
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh", "fo", "ovf")
+SCHEDULER_MODULES = [f"ip_vs_{name}" for name in SCHEDULERS]
 # A set's type, with an element of each family: the types of the sets that kube-proxy makes.
 SETS = {
     "bitmap:port": ("30080", "30080"),
@@ -185,6 +186,19 @@ def test_probe_names_a_rule(node):
     assert said["auto"].startswith("iptables: the first of nftables, iptables that can serve here; nftables is not available")
     assert "fairlead" not in node.run(["nft", "list", "ruleset"]).stdout
     assert probe(node)["nftables"] == "yes"
+
+
+@pytest.mark.parametrize("module, reason", [
+    ("ip_set", "this kernel has no ipsets (the module ip_set)"), ("ip_vs", "this kernel has no IPVS, or its module ip_vs is"),
+    ("dummy", "this kernel has no dummy interfaces (the module dummy)")])
+def test_probe_of_ipvs(node, module, reason):
+    """What mode ipvs lacks beside iptables; that serves instead, and nothing of the trial stays."""
+    subprocess.run(["modprobe", "-r", "xt_set", *SCHEDULER_MODULES], check=False)
+    with hidden(module):
+        said = probe(node)["ipvs"]
+    assert said.startswith(f"no: {reason}") and said.endswith("; iptables serves instead")
+    assert probe(node)["ipvs"] == "yes"
+    assert "kube-ipvs0" not in node.run(["ip", "link"]).stdout
 
 
 def test_probe_of_the_legacy_backend(node, tmp_path):

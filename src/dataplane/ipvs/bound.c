@@ -176,6 +176,13 @@ static int find_link(struct bound *bound, uint32_t *ret_index, struct err *err)
     return code;
 }
 
+static void put_kind(struct nlmsghdr *message)
+{
+    struct nlattr *nest = mnl_attr_nest_start(message, IFLA_LINKINFO);
+    mnl_attr_put_strz(message, IFLA_INFO_KIND, KIND);
+    mnl_attr_nest_end(message, nest);
+}
+
 /* Left down, as kube-proxy does: its addresses are the node's all the same, and no route leads to it. A dummy
  * has no ARP by itself (drivers/net/dummy.c). */
 static int make_link(struct bound *bound, struct err *err)
@@ -185,9 +192,7 @@ static int make_link(struct bound *bound, struct err *err)
     struct nlmsghdr *message = begin_link(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
     header->ifi_flags = header->ifi_change = IFF_NOARP;
-    struct nlattr *nest = mnl_attr_nest_start(message, IFLA_LINKINFO);
-    mnl_attr_put_strz(message, IFLA_INFO_KIND, KIND);
-    mnl_attr_nest_end(message, nest);
+    put_kind(message);
     int code = gather_ask(&bound->gather, message, &answer);
     free(answer.bytes);
     if (code == -EOPNOTSUPP)
@@ -197,6 +202,28 @@ static int make_link(struct bound *bound, struct err *err)
     if (code < 0 && code != -EEXIST)
         return err_set(err, -code, "the interface %s cannot be made: %s", BOUND_INTERFACE, strerror(-code));
     return 0;
+}
+
+/* The kernel looks for the kind, and loads its module, before the kind looks at the address: that is one of
+ * many receivers, which no interface may have (dummy_validate). */
+int bound_probe(struct err *err)
+{
+    static const uint8_t of_many[6] = {1};
+    char request[GATHER_MESSAGE_MAX];
+    struct gather gather;
+    struct answer answer;
+    int code = gather_open(&gather, NETLINK_ROUTE, err);
+    if (code < 0)
+        return code;
+    struct nlmsghdr *message = begin_link(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    mnl_attr_put(message, IFLA_ADDRESS, sizeof(of_many), of_many);
+    put_kind(message);
+    code = gather_ask(&gather, message, &answer);
+    free(answer.bytes);
+    gather_close(&gather);
+    if (code == 0 || code == -EADDRNOTAVAIL || code == -EEXIST)
+        return 0;
+    return err_set(err, -code, "this kernel has no dummy interfaces (the module dummy): %s", strerror(-code));
 }
 
 /* Lets pass what is about our interface and was not asked for by our own request socket. */

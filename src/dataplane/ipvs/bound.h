@@ -7,6 +7,11 @@
 
 #define BOUND_INTERFACE "kube-ipvs0"
 
+/* Whether such an interface could be made; it makes none. -errno and a sentence where the kernel has no
+ * dummies.
+ */
+int bound_probe(struct err *err);
+
 struct bound;
 /* Makes the interface where it is not there, without ARP, and as kube-proxy leaves it otherwise: down.
  * -EEXIST and a sentence where an interface of that name is no dummy; -EOPNOTSUPP where the kernel has none.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/ipvs/probe.h"
 
+#include "dataplane/ipvs/bound.h"
 #include "dataplane/ipvs/ipset.h"
 #include "dataplane/ipvs/servers.h"
 #include "dataplane/rules/writer.h"
@@ -57,5 +58,6 @@ int probe_ipvs(struct err *err)
     code = code < 0 ? code : ipset_open(&sets, err);
     if (code == 0)
         ipset_close(sets);
-    return code < 0 ? code : probe_servers(err);
+    code = code < 0 ? code : probe_servers(err);
+    return code < 0 ? code : bound_probe(err);
 }
