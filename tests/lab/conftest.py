@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+import ipvs          # noqa: E402
 import lab as labs   # noqa: E402
 import modes         # noqa: E402
 import probe         # noqa: E402
@@ -74,4 +75,11 @@ def prober(lab):
 def cluster(lab):
     """fairlead with the lab's usual flags on every node, over an empty folder (but for nodes and service ranges)."""
     with proxy.Cluster(lab) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def ipvs_node(lab):
+    """n1 in mode ipvs, for all tests of that mode: under emulation a start takes long."""
+    with ipvs.Node(lab, flags={"v": "2"}) as made:
         yield made

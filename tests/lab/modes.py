@@ -34,6 +34,8 @@ ONLY_ELSEWHERE = {
 ONLY_HERE = {  # files and their modes
     "test_iptables.py": {"iptables"},
     "test_iptables_faults.py": {"iptables", "userspace"},
+    "test_ipvs_leaving.py": {"ipvs"},
+    "test_ipvs_sets.py": {"ipvs"},
     "test_userspace.py": {"userspace"},
 }
 
@@ -103,10 +105,12 @@ class Programs:
 
 
 def reset(namespace):
-    """No rules: `nft flush ruleset` does not know those of the legacy backend."""
+    """No rules: `nft flush ruleset` does not know those of the legacy backend. Nor of IPVS anything."""
     if backend() == "legacy":
         for family in FAMILIES:
             namespace.run([f"{family}-restore"], input=TABLES)
+    if mode() == "ipvs":
+        namespace.run(["sh", "-c", "ipvsadm -C; ipset destroy; ip link delete kube-ipvs0; true"])
 
 
 def forget_clients(namespace):
