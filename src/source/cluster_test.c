@@ -143,16 +143,32 @@ static void wait_for(struct fixture *fixture, struct seen *seen)
     assert_int_equal(seen->ended, 1);
 }
 
-/* What a call now brings: the body, or why there is none. */
+/* What a call brings by end: the body, or why there is none. */
+static void expect_by(struct fixture *fixture, int code, const char *part, long long end)
+{
+    for (;;) {
+        struct seen seen = {0};
+        begin(fixture, &seen);
+        wait_for(fixture, &seen);
+        const char *text = seen.code < 0 ? seen.err.text : text_str(&seen.body);
+        bool is_as_wanted = seen.code == code && strstr(text, part);
+        if (!is_as_wanted && test_now_ms() >= end)
+            fail_msg("wanted %d \"%s\", got %d \"%s\"", code, part, seen.code, text);
+        text_done(&seen.body);
+        if (is_as_wanted)
+            return;
+    }
+}
+
 static void expect(struct fixture *fixture, int code, const char *part)
 {
-    struct seen seen = {0};
-    begin(fixture, &seen);
-    wait_for(fixture, &seen);
-    const char *text = seen.code < 0 ? seen.err.text : text_str(&seen.body);
-    if (seen.code != code || !strstr(text, part))
-        fail_msg("wanted %d \"%s\", got %d \"%s\"", code, part, seen.code, text);
-    text_done(&seen.body);
+    expect_by(fixture, code, part, 0);
+}
+
+/* Behind a look at a file, which may come late on a machine with other work. */
+static void expect_soon(struct fixture *fixture, int code, const char *part)
+{
+    expect_by(fixture, code, part, test_now_ms() + WAIT_MS);
 }
 
 static uint64_t counted(const struct histogram *histogram)
@@ -241,8 +257,7 @@ static void reads_tokens_again(void **state)
     expect(fixture, 0, "by=Bearer one ");
     put_file(fixture, "token", 0600, "two");
     expect(fixture, 0, "by=Bearer one ");
-    test_turn(&fixture->loop, LOOK_MS);
-    expect(fixture, 0, "by=Bearer two ");
+    expect_soon(fixture, 0, "by=Bearer two ");
     /* At once when the server says so. */
     put_file(fixture, "token", 0600, "three");
     cluster_unauthorized(fixture->cluster);
@@ -255,8 +270,7 @@ static void reads_tokens_again(void **state)
     test_turn(&fixture->loop, LOOK_MS);
     expect(fixture, 0, "by=Bearer three ");
     put_file(fixture, "token", 0600, "four");
-    test_turn(&fixture->loop, LOOK_MS);
-    expect(fixture, 0, "by=Bearer four ");
+    expect_soon(fixture, 0, "by=Bearer four ");
 }
 
 static void reads_certificates_again(void **state)
