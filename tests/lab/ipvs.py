@@ -32,6 +32,8 @@ def parse_servers(text):
             continue
         length = 3 if words[2] == "IPv6" else 2
         last = Server(words[length], " ".join(words[length + 1:]))
+        if words[0] == "FWM":
+            words[1] = str(int(words[1]) % (1 << 32))  # ipvsadm prints large ones as if they were negative
         found[" ".join(words[:length])] = last
     return found
 
@@ -103,6 +105,10 @@ class Node:
     def reals(self, name):
         """{real server: weight} of one virtual server, {} where it is not there."""
         return self.servers().get(name, Server("")).reals
+
+    def settle(self):
+        """Waits until nobody leaves any more: what a test has asked before may still be open to IPVS."""
+        self.becomes("nobody leaves", lambda: all(0 not in server.reals.values() for server in self.servers().values()))
 
     def sets(self):
         """{set: {members}}, a member as ipset prints it."""
