@@ -46,7 +46,7 @@ LAB = "tests/lab/test_matrix.py"
 # Programs of the build folder that test_kernel.py runs.
 CASES = [f"tests/property/ipvs_{side}_cases" for side in ("bound", "ipset", "servers")]
 # What the matrix does not ask of the mode ipvs, in one go: they share a daemon.
-IPVS = " ".join(f"tests/lab/test_ipvs{part}.py" for part in ("_sets", "", "_leaving"))
+IPVS = " ".join(f"tests/lab/test_ipvs{part}.py" for part in ("_sets", "", "_leaving", "_faults"))
 PLAN = {
     "kernel": ("nftables", "tests/vm/test_kernel.py"),
     "nftables": ("nftables", LAB),
