@@ -18,6 +18,7 @@ import argparse
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -156,8 +157,9 @@ def plan_of(runs, words):
     for run in runs:
         mode, path = PLAN[run]
         argv = [f"LAB_MODE={mode}", f"LAB_PATIENCE={SLOWNESS}", "FAIRLEAD=/root/fairlead/build/fairlead",
-                "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no", path, *words]
-        lines.append(f"{run}\t{RUN_SECONDS}\t{' '.join(argv)}\n")
+                "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no",
+                *path.split(), *words]
+        lines.append(f"{run}\t{RUN_SECONDS}\t{shlex.join(argv)}\n")
     return "".join(lines)
 
 
