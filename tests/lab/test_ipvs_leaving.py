@@ -40,6 +40,21 @@ def test_leaves_with_its_last_connection(web, lab, prober):
     web.becomes(f"{held.pod} is gone", lambda: web.reals(SERVER) == {socket_of(lab, other): 1})
 
 
+def test_a_service_leaves_with_its_last_connection(web, lab, prober):
+    """Who is connected stays so, who comes is refused; the address goes with the virtual server."""
+    def addresses():
+        return web.namespace.run(["ip", "addr", "show", "dev", "kube-ipvs0"]).stdout
+
+    with Connection(lab, "d1", ADDRESS, 80) as held:
+        web.remove("web.yaml")
+        assert set(web.reals(SERVER).values()) == {0}
+        assert held.is_alive()
+        assert prober.connect_once("d1", "tcp", ADDRESS, 80, timeout_s=2.0).kind == "rejected"
+    web.becomes(f"{SERVER} is gone", lambda: SERVER not in web.servers())
+    web.becomes(f"{ADDRESS} is gone", lambda: f"{ADDRESS}/32" not in addresses())
+    web.simple("web", ADDRESS, " ".join(PODS))
+
+
 def test_comes_back_while_it_leaves(web, lab, prober):
     with Connection(lab, "d1", ADDRESS, 80) as held:
         other = next(name for name in PODS if name != held.pod)

@@ -122,7 +122,8 @@ static void drop_unwanted(struct holdings *holdings, struct held_member *held)
         ipset_remove(holdings->sets, &set, &held->key.member);
         holdings->removes++;
     }
-    if (held->key.set == SET_IPVS_IPS && held->is_bound)
+    if (held->key.set == SET_IPVS_IPS && held->is_bound &&
+        !leaving_has_address(&holdings->leaving, &held->key.member.address))
         bound_remove(holdings->bound, &held->key.member.address);
     HASH_DEL(holdings->members, held);
     free(held);
@@ -516,10 +517,22 @@ int holdings_finish(struct holdings *holdings, struct err *err)
     return code < 0 ? code : holdings_collect(holdings, err);
 }
 
+/* An address that nobody wants goes with the last virtual server that had connections there. */
+static void on_gone(void *context, const struct virtual_server *id)
+{
+    struct holdings *holdings = context;
+    const struct planned_member key = {
+        .member.address = id->address, .set = SET_IPVS_IPS, .family = id->family};
+    struct held_member *held;
+    HASH_FIND(hh, holdings->members, &key, sizeof(key), held);
+    if (id->mark == 0 && !held && !leaving_has_address(&holdings->leaving, &id->address))
+        bound_remove(holdings->bound, &id->address);
+}
+
 int holdings_collect(struct holdings *holdings, struct err *err)
 {
-    int code = leaving_collect(&holdings->leaving, holdings->servers, err);
-    return code < 0 ? code : 0;
+    int code = leaving_collect(&holdings->leaving, holdings->servers, on_gone, holdings, err);
+    return code < 0 ? code : bound_flush(holdings->bound, err);
 }
 
 struct count {

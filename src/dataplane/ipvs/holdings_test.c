@@ -532,10 +532,23 @@ static void a_virtual_server_goes_with_its_last_connection(void **state)
     change(fixture, before, NULL);
     assert_non_null(strstr(said(), "set 10.96.0.1:80 -> 10.0.2.5 weight 0\n"));
     assert_null(strstr(said(), "gone"));
+    assert_null(strstr(said(), "unbind")); /* or the connection would not come in any more */
     hold_open(0, 0);
     collect(fixture);
-    assert_string_equal(said(), "gone 10.96.0.1:80\n");
+    assert_string_equal(said(), "gone 10.96.0.1:80\nunbind 10.96.0.1\n");
     assert_false(holdings_has_leaving(&fixture->holdings));
+}
+
+static void an_address_that_is_wanted_again_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct entry *before = load(fixture, &with_a);
+    hold_open(0, 1);
+    change(fixture, before, NULL);
+    before = change(fixture, NULL, &with_a);
+    hold_open(0, 0);
+    collect(fixture);
+    assert_null(strstr(said(), "unbind"));
 }
 
 static void a_virtual_server_comes_back_while_it_leaves(void **state)
@@ -706,6 +719,7 @@ int main(void)
         TEST(it_comes_back_while_it_leaves),
         TEST(it_goes_on_leaving_after_a_load),
         TEST(a_virtual_server_goes_with_its_last_connection),
+        TEST(an_address_that_is_wanted_again_stays),
         TEST(a_virtual_server_comes_back_while_it_leaves),
         TEST(who_went_before_its_virtual_server_is_new),
         TEST(datagrams_hold_nobody),

@@ -130,7 +130,16 @@ static int check_server(struct leaving_server *server, struct servers *servers, 
     return 0;
 }
 
-int leaving_collect(struct leaving *leaving, struct servers *servers, struct err *err)
+bool leaving_has_address(const struct leaving *leaving, const struct address *address)
+{
+    for (const struct leaving_server *server = leaving->servers; server; server = server->hh.next)
+        if (server->is_whole && address_cmp(&server->id.address, address) == 0)
+            return true;
+    return false;
+}
+
+int leaving_collect(struct leaving *leaving, struct servers *servers, leaving_gone_fn *gone, void *context,
+                    struct err *err)
 {
     struct leaving_server *server, *next;
     int removed = 0;
@@ -138,8 +147,13 @@ int leaving_collect(struct leaving *leaving, struct servers *servers, struct err
         int code = check_server(server, servers, &removed, err);
         if (code < 0)
             return code;
-        if (server->count == 0)
-            forget(leaving, server);
+        if (server->count > 0)
+            continue;
+        struct virtual_server id = server->id;
+        bool was_whole = server->is_whole;
+        forget(leaving, server);
+        if (was_whole)
+            gone(context, &id);
     }
     int code = servers_flush(servers, err);
     return code < 0 ? code : removed;

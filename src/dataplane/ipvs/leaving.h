@@ -26,5 +26,10 @@ bool leaving_add_whole(struct leaving *leaving, const struct virtual_server *id)
 /* It stays after all. Returns whether it was there, and so the kernel has it. */
 bool leaving_keep_whole(struct leaving *leaving, const struct virtual_server *id);
 bool leaving_keep(struct leaving *leaving, const struct virtual_server *id, const struct backend *backend);
-/* Removes what has no connections any more: asks and flushes servers. Returns how many real servers went. */
-int leaving_collect(struct leaving *leaving, struct servers *servers, struct err *err);
+/* Whether a virtual server at this address leaves whole: its connections still come in by the address. */
+bool leaving_has_address(const struct leaving *leaving, const struct address *address);
+/* Removes what has no connections any more: asks and flushes servers. Returns how many real servers went.
+ * gone is told of each virtual server that went whole, once it is forgotten here. */
+typedef void leaving_gone_fn(void *context, const struct virtual_server *id);
+int leaving_collect(struct leaving *leaving, struct servers *servers, leaving_gone_fn *gone, void *context,
+                    struct err *err);
