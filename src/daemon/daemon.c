@@ -57,7 +57,7 @@ static void on_signal(uv_signal_t *signal, int number)
     char status[128];
     snprintf(status, sizeof(status), "ending; %s", what);
     log_info("ending by signal %d; %s", number, what);
-    announce(NOTIFY_STOPPING, status);
+    announce(NOTIFY_STOPPING, "%s", status);
     daemon_end(signal->data, 0);
 }
 

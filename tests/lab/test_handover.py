@@ -24,6 +24,7 @@ HAMMER = """
 import signal, socket, struct
 ended = []
 signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+print("begins", flush=True)
 count, failures = 0, []
 while not ended:
     with socket.socket() as sock:
@@ -52,6 +53,8 @@ def hammered(lab, clients):
     running = [lab.namespace(client).popen([sys.executable, "-c", HAMMER], stdout=subprocess.PIPE, text=True)
                for client in clients]
     try:
+        for child in running:
+            child.stdout.readline()
         yield answers
     finally:
         for child in running:

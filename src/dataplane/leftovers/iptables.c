@@ -12,7 +12,6 @@
 #define OWN_CHAIN "FAIRLEAD-CLUSTER-IPS"     /* of fairlead's mode iptables, beside kube-proxy's */
 #define OWN_PORTALS "FAIRLEAD-PORTALS"       /* of its mode userspace */
 #define OWN_MARKS "FAIRLEAD-IPVS"            /* of its mode ipvs, in mangle */
-#define OWN_MARKS_COMMENT "--comment \"fairlead: endpoints of the whole cluster" /* in KUBE-SERVICES */
 
 /* --- what is kube-proxy's --- */
 
@@ -447,17 +446,19 @@ struct iptables_scope iptables_own_scope(const char *saved)
     struct span line;
     struct rule rule;
     struct iptables_scope scope = {0};
+    bool has_layout = false, has_marks = false, wrote_last = false;
     while (next_line(&saved, &line)) {
-        if (declares(line, OWN_CHAIN) || declares(line, OWN_MARKS))
-            scope.goes |= IPTABLES_OWN;
+        has_layout |= declares(line, OWN_CHAIN);
+        has_marks |= declares(line, OWN_MARKS);
         if (declares(line, OWN_PORTALS))
             scope.goes |= IPTABLES_BY_USERSPACE;
-        if (parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES") &&
-            memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT)))
-            scope.goes |= memmem(line.at, line.len, OWN_MARKS_COMMENT, strlen(OWN_MARKS_COMMENT))
-                              ? IPTABLES_OWN | IPTABLES_BY_IPVS
-                              : IPTABLES_OWN | IPTABLES_BY_IPTABLES;
+        wrote_last |= parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES") &&
+                      memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT));
     }
+    if (has_layout || has_marks)
+        scope.goes |= IPTABLES_OWN;
+    if (wrote_last) /* by whichever mode: of kube-proxy's there is nothing in force */
+        scope.goes |= (has_layout ? IPTABLES_BY_IPTABLES : 0u) | (has_marks ? IPTABLES_BY_IPVS : 0u);
     return scope;
 }
 
