@@ -7,6 +7,7 @@ import manifests
 import pytest
 import yaml
 from ipvs import SET_PREFIX, Node, parse_servers
+from probe import Question
 from proxy import DEFAULTS, Proxy
 from topology import HOSTNAME_LABEL, POD_CIDR, ZONE_LABEL
 
@@ -160,6 +161,24 @@ def test_change_touches_its_own(shop):
     since = len(shop.proxy.log())
     shop.remove("beside.yaml")
     assert turns(shop.proxy.log()[since:])[0][:2] == (1, 0)
+
+
+# --- whose answer it is
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_masquerading_keeps_off_the_ports_of_sockets(ipvs_node, lab, prober, protocol, family):
+    """Sockets have theirs from 32768 on (ip_local_port_range). IPVS does not ask conntrack whose answer it sees: a node
+    that a socket of ours came through would take a masqueraded one for it, were the ports and the endpoint the same."""
+    port = {"name": protocol, "protocol": protocol.upper(), "port": 80, "targetPort": 8080, "nodePort": 31452}
+    ipvs_node.write("ports.yaml", manifests.simple("ports", lab.topology, ["10.96.44.9", "fd00:10:96::4409"], "a2",
+                                                   protocols=(protocol.upper(),), spec={"type": "NodePort", "ports": [port]}))
+    ipvs_node.settle()
+    node = lab.topology.nodes["n1"].address(family)
+    asked = prober.run(prober.ask(Question("client", protocol, node, 31452, via="n1", timeout_s=2)) for _ in range(30))
+    ipvs_node.remove("ports.yaml")
+    assert {verdict.source for verdict in asked} == {node}
+    assert all(1024 <= verdict.source_port < 32768 for verdict in asked), sorted(verdict.source_port for verdict in asked)
 
 
 # --- a KubeProxyConfiguration

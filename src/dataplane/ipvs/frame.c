@@ -71,13 +71,21 @@ static const struct {
     enum layout_table table;
     const char *name;
 } chains[] = {
-    {TABLE_MANGLE, "FAIRLEAD-IPVS"},       {TABLE_MANGLE, "FAIRLEAD-SOURCES"},
-    {TABLE_MANGLE, "FAIRLEAD-UNMARK"},     {TABLE_NAT, "KUBE-SERVICES"},
-    {TABLE_NAT, "KUBE-POSTROUTING"},       {TABLE_NAT, "KUBE-NODE-PORT"},
-    {TABLE_NAT, "KUBE-LOAD-BALANCER"},     {TABLE_NAT, "KUBE-MARK-MASQ"},
-    {TABLE_FILTER, "KUBE-FORWARD"},        {TABLE_FILTER, "KUBE-NODE-PORT"},
-    {TABLE_FILTER, "KUBE-PROXY-FIREWALL"}, {TABLE_FILTER, "KUBE-SOURCE-RANGES-FIREWALL"},
-    {TABLE_FILTER, "KUBE-IPVS-FILTER"},    {TABLE_FILTER, "KUBE-IPVS-OUT-FILTER"},
+    {TABLE_MANGLE, "FAIRLEAD-IPVS"},
+    {TABLE_MANGLE, "FAIRLEAD-SOURCES"},
+    {TABLE_MANGLE, "FAIRLEAD-UNMARK"},
+    {TABLE_NAT, "KUBE-SERVICES"},
+    {TABLE_NAT, "KUBE-POSTROUTING"},
+    {TABLE_NAT, "KUBE-NODE-PORT"},
+    {TABLE_NAT, "KUBE-LOAD-BALANCER"},
+    {TABLE_NAT, "KUBE-MARK-MASQ"},
+    {TABLE_NAT, "FAIRLEAD-MASQUERADE"},
+    {TABLE_FILTER, "KUBE-FORWARD"},
+    {TABLE_FILTER, "KUBE-NODE-PORT"},
+    {TABLE_FILTER, "KUBE-PROXY-FIREWALL"},
+    {TABLE_FILTER, "KUBE-SOURCE-RANGES-FIREWALL"},
+    {TABLE_FILTER, "KUBE-IPVS-FILTER"},
+    {TABLE_FILTER, "KUBE-IPVS-OUT-FILTER"},
 };
 
 static bool has_chain(enum layout_table table, const char *chain)
@@ -208,6 +216,20 @@ static void add_node_ports(const struct frame *frame)
     }
 }
 
+/* IPVS finds the connection of an answer by the endpoint, and by address and port that the client had before
+ * any masquerading (ip_vs_conn_out_get); conntrack is not asked. So another node that passes an answer to a
+ * port of ours on takes it for one of a socket of ours that has the same port and came to that endpoint
+ * through that node's virtual servers. Hence ports that no socket gets by itself: below
+ * net.ipv4.ip_local_port_range. */
+static void add_masquerade(const struct frame *frame)
+{
+    static const char *const protocols[] = {"tcp", "udp", "sctp"};
+    for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+        say(frame, TABLE_NAT, "FAIRLEAD-MASQUERADE",
+            "-p %s -j MASQUERADE --to-ports 1024-32767 --random-fully", protocols[i]);
+    say(frame, TABLE_NAT, "FAIRLEAD-MASQUERADE", "-j MASQUERADE --random-fully");
+}
+
 /* What is to be masqueraded is noted on the connection, too: a mark of ours has no room for it, because a
  * virtual server is found by it. */
 static void add_masquerading(const struct frame *frame)
@@ -217,16 +239,16 @@ static void add_masquerading(const struct frame *frame)
     ask(frame, TABLE_NAT, "KUBE-POSTROUTING", "", SET_LOOP_BACK, "dst,dst,src", "MASQUERADE");
     say(frame, TABLE_NAT, "KUBE-POSTROUTING",
         "-m comment --comment \"fairlead: noted on the connection\" -m connmark --mark 0x%x/0x%x -j "
-        "MASQUERADE "
-        "--random-fully",
+        "FAIRLEAD-MASQUERADE",
         mark, mark);
     say(frame, TABLE_NAT, "KUBE-POSTROUTING", "-m mark ! --mark 0x%x/0x%x -j RETURN", mark, mark);
     say(frame, TABLE_NAT, "KUBE-POSTROUTING", "-j MARK --set-xmark 0x%x/0x0", mark);
     say(frame, TABLE_NAT, "KUBE-POSTROUTING",
-        "-m comment --comment \"kubernetes service traffic requiring SNAT\" -j MASQUERADE --random-fully");
+        "-m comment --comment \"kubernetes service traffic requiring SNAT\" -j FAIRLEAD-MASQUERADE");
     say(frame, TABLE_NAT, "KUBE-MARK-MASQ", "-j CONNMARK --set-xmark 0x%x/0x%x", mark, mark);
     say(frame, TABLE_NAT, "KUBE-MARK-MASQ", "-m mark ! --mark 0x%x/0x%x -j MARK --set-xmark 0x%x/0x%x", tag,
         tag_mask, mark, mark);
+    add_masquerade(frame);
 }
 
 /* --- filter: what may pass --- */

@@ -222,6 +222,24 @@ static void masquerading_leaves_marks_alone(void **state)
     }
 }
 
+/* Whatever has ports gets one that no socket of the node has by itself, along both ways to masquerading. */
+static void masquerading_keeps_off_the_ports_of_sockets(void **state)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, LOCAL_DETECT_NONE);
+    cleanup_free char *rules = rules_of(&fixture, FAMILY_IPV6);
+    const char *any = place(rules, "-A FAIRLEAD-MASQUERADE -j MASQUERADE --random-fully\n");
+    for (int i = 0; i < 3; i++) {
+        char line[128];
+        snprintf(line, sizeof(line),
+                 "-A FAIRLEAD-MASQUERADE -p %s -j MASQUERADE --to-ports 1024-32767 --random-fully\n",
+                 (const char *const[]){"tcp", "udp", "sctp"}[i]);
+        assert_true(place(rules, line) < any);
+    }
+    place(rules, "-m connmark --mark 0x4000/0x4000 -j FAIRLEAD-MASQUERADE\n");
+    place(rules, "\"kubernetes service traffic requiring SNAT\" -j FAIRLEAD-MASQUERADE\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +251,7 @@ int main(void)
         cmocka_unit_test(rules_are_in_the_order_that_they_need),
         cmocka_unit_test(unallocated_addresses_are_dropped_in_their_family),
         cmocka_unit_test(masquerading_leaves_marks_alone),
+        cmocka_unit_test(masquerading_keeps_off_the_ports_of_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
