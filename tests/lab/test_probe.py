@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(labs.missing()), reason=labs.missing() or "
 
 def probe(*modes, before=(), path=None):
     """(exit status, {mode: what is said of it})"""
-    done = subprocess.run(["unshare", "--net", *before, os.path.abspath(labs.binary()), "probe", *modes], text=True,
+    done = subprocess.run([shutil.which("unshare"), "--net", *before, os.path.abspath(labs.binary()), "probe", *modes], text=True,
                           capture_output=True, timeout=patience.seconds(20), check=False,
                           env={**os.environ, **({"PATH": path} if path else {})})
     assert not done.stderr, done.stderr
@@ -56,6 +56,15 @@ def test_without_programs(tmp_path):
         assert said["iptables"] == said["userspace"] == f"no: {NO_PROGRAMS}; nothing serves instead"
         assert said["auto"].startswith("nftables: ")
         assert said["(none)"] == f"nftables: the first of iptables, nftables that can serve here; {NO_PROGRAMS}"
+
+
+def test_without_one_program(tmp_path):
+    """The one that is missing is named."""
+    for name in ("iptables-restore", "ip6tables-restore"):
+        (tmp_path / name).symlink_to(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"))
+    status, said = probe("iptables", path=str(tmp_path))
+    assert status == 1
+    assert said["iptables"] == f"no: {NO_PROGRAMS.replace('restore', 'save')}; nothing serves instead"
 
 
 def test_without_rights(backend):

@@ -57,7 +57,11 @@ static int find_any(char paths[STEP_COUNT][PATH_MAX], struct err *err)
 {
     if (find_programs(FAMILY_IPV4, paths) || find_programs(FAMILY_IPV6, paths))
         return 0;
-    return err_set(err, ENOENT, "iptables is not available: there is no iptables-restore in $PATH");
+    enum step missing = program_find(program_names[FAMILY_IPV4][STEP_RESTORE], paths[STEP_RESTORE])
+                            ? STEP_SAVE
+                            : STEP_RESTORE;
+    return err_set(err, ENOENT, "iptables is not available: there is no %s in $PATH",
+                   program_names[FAMILY_IPV4][missing]);
 }
 
 int writer_probe(struct err *err)
