@@ -3,7 +3,7 @@
 says nothing alone. The second is kube-proxy in its modes iptables and ipvs ($KUBE_PROXY_BIN), fed by the embedded API
 server.
 
-The tables go to the console, the results to the reports as bench.json and bench-proxy.json.
+The tables go to the console, the results to the reports as bench.json, bench-large.json and bench-proxy.json.
 """
 import os
 import pathlib
@@ -27,6 +27,12 @@ def run(name, *words, **environment):
 
 def test_modes():
     run("bench", "--measures", "modes", "--modes", "nftables,iptables,ipvs", "--mode-sizes", "1000", "--mode-samples", "20",
+        "--mode-rounds", "5", "--stream-rounds", "0")
+
+
+def test_large():
+    """Without iptables, which takes minutes for a start at these sizes here."""
+    run("bench-large", "--measures", "modes", "--modes", "nftables,ipvs", "--mode-sizes", "5000,10000", "--mode-samples", "20",
         "--mode-rounds", "5", "--stream-rounds", "0")
 
 

@@ -56,6 +56,7 @@ PLAN = {
     "turns": ("nftables", "tests/lab/test_handover.py"),
     "ipvs-mode": ("ipvs", IPVS),
     "bench": ("ipvs", "tests/vm/bench.py::test_modes"),
+    "bench-large": ("ipvs", "tests/vm/bench.py::test_large"),
     "bench-proxy": ("ipvs", "tests/vm/bench.py::test_proxies"),
 }
 # What ./check runs. A matrix takes some minutes of a CPU, and a machine's own kernel carries the modes nftables and iptables
