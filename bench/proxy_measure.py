@@ -37,6 +37,7 @@ def fill(api, cluster, work, options, say):
 def start(world, cluster, limit_s):
     wait_quiet()
     result = world.start(start_steps(cluster), limit_s)
+    world.wait_synced(limit_s)
     result["whole_cpu_ns"] = start_cpu_ns(world.pid)
     check_sample(world, cluster)
     if world.program == "fairlead" and world.mode is NFTABLES:  # kube-proxy has a chain for each endpoint

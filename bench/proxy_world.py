@@ -3,6 +3,8 @@
 start is on a node of its own, with namespaces that nothing was programmed in before."""
 import json
 import os
+import re
+import time
 
 from harness import Fault
 from harness.cluster import GROUPS, Cluster, Plan
@@ -15,6 +17,8 @@ CONNTRACK_FLAGS = [f"--conntrack-{name}=0" for name in ("max-per-core", "min", "
                                                         "tcp-timeout-close-wait")]
 SERVICES = "/api/v1/namespaces/default/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+# Of kube-proxy's metrics a line for each family that it has programmed.
+SYNCED, FAMILIES = r"(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds\b.* [1-9]", 2
 COLLECTIONS = {"Service": SERVICES, "EndpointSlice": SLICES, "Node": "/api/v1/nodes"}
 NODE = {"apiVersion": "v1", "kind": "Node",
         "metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "n1",
@@ -127,6 +131,9 @@ class Contender(World):
         words = ["--api-ns", f"/run/netns/{self.api.ns}", "--limit-ms", self.limit_ms, "--pause-us", pause_us]
         return self.changes(plan, watch, self.settle_ms, words + self.api.identity(), timeout_s)
 
+    def wait_synced(self, limit_s):
+        """Until its start is over, which a first answer need not mean."""
+
     def flags(self):
         hasty = [f"--{self.mode.word}-min-sync-period", "0s"] if self.is_hasty else []
         return ["--kubeconfig", self.api.proxy_kubeconfig(), "--proxy-mode",
@@ -149,6 +156,15 @@ class KubeProxy(Contender):
 
     def command(self):
         return [os.environ["KUBE_PROXY_BIN"]] + self.flags()
+
+    def wait_synced(self, limit_s):
+        """In mode ipvs the virtual servers come first, and behind them the members of sets, a program for each:
+        until those have all ended nothing else comes into force."""
+        end = time.monotonic() + limit_s
+        while len(re.findall(SYNCED, self.metrics())) < FAMILIES:
+            if time.monotonic() > end:
+                raise Fault(f"kube-proxy's first sync is not over in {limit_s} s\n{self.log_tail()}")
+            time.sleep(1)
 
     def stop(self, limit_s=30):
         """SIGTERM simply ends it."""

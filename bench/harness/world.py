@@ -222,13 +222,16 @@ class World:
                         f"{done.stderr.strip()}")
         return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
 
+    def metrics(self):
+        """The page; "" where there is none."""
+        return self.inside("node", sys.executable, "-c", "import sys, urllib.request; sys.stdout.write("
+                           f"urllib.request.urlopen('http://{METRICS}/metrics', timeout=5).read().decode())",
+                           check=False).stdout
+
     def turns(self):
         """(count, seconds) of the daemon's own turns, from its metrics; None where it has none."""
-        done = self.inside("node", sys.executable, "-c", "import sys, urllib.request; sys.stdout.write("
-                           f"urllib.request.urlopen('http://{METRICS}/metrics', timeout=5).read().decode())",
-                           check=False)
         values = {}
-        for line in done.stdout.splitlines():
+        for line in self.metrics().splitlines():
             words = line.split()
             if line.startswith("fairlead_turn_duration_seconds_") and len(words) == 2:
                 values[words[0].split("{")[0].rsplit("_", 1)[1]] = float(words[1])
