@@ -15,8 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAXIMUM_SIZE (1 << 20) /* of sets that we make */
-#define INITIAL_HASHSIZE 1024  /* they grow by themselves */
+/* Of sets that we make: kube-proxy's, which can go on with a set of its own size alone. To `ipset create
+ * -exist` one of another maxelem is another set (ip_set_hash_gen.h, mtype_same_set), whatever else is the
+ * same. */
+#define MAXIMUM_SIZE 65536
+#define INITIAL_HASHSIZE 1024 /* they grow by themselves */
 #define WHOLE_MARK 0xffffffffu
 
 /* With the revision that brought marks (skbinfo, Linux 3.18): later ones added nothing that we use. */
