@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MARK_CHAIN "KUBE-MARK-MASQ"
@@ -12,6 +13,7 @@
 #define OWN_CHAIN "FAIRLEAD-CLUSTER-IPS"     /* of fairlead's mode iptables, beside kube-proxy's */
 #define OWN_PORTALS "FAIRLEAD-PORTALS"       /* of its mode userspace */
 #define OWN_MARKS "FAIRLEAD-IPVS"            /* of its mode ipvs, in mangle */
+#define OWN_UNMARK "FAIRLEAD-UNMARK"
 
 /* --- what is kube-proxy's --- */
 
@@ -91,7 +93,7 @@ static const struct known mangle_chains[] = {
     {"KUBE-PROXY-CANARY", IPTABLES_BY_IPTABLES},
     {OWN_MARKS, IPTABLES_BY_IPVS | IPTABLES_OWN},
     {"FAIRLEAD-SOURCES", IPTABLES_BY_IPVS | IPTABLES_OWN},
-    {"FAIRLEAD-UNMARK", IPTABLES_BY_IPVS | IPTABLES_OWN},
+    {OWN_UNMARK, IPTABLES_BY_IPVS | IPTABLES_OWN},
     {NULL},
 };
 static const struct known no_chains[] = {{NULL}};
@@ -461,6 +463,40 @@ struct iptables_scope iptables_own_scope(const char *saved)
     if (wrote_last) /* by whichever mode: of kube-proxy's there is nothing in force */
         scope.goes |= (has_layout ? IPTABLES_BY_IPTABLES : 0u) | (has_marks ? IPTABLES_BY_IPVS : 0u);
     return scope;
+}
+
+bool iptables_is_of_proxys_ipvs(const char *saved)
+{
+    struct span line;
+    struct rule rule;
+    bool is_of_ipvs = false;
+    while (next_line(&saved, &line))
+        if (parse_rule(line, &rule) && span_is(rule.chain, "KUBE-SERVICES")) {
+            if (memmem(line.at, line.len, OWN_COMMENT, strlen(OWN_COMMENT)))
+                return false;
+            is_of_ipvs |= span_is(rule.target, "KUBE-NODE-PORT");
+        }
+    return is_of_ipvs;
+}
+
+bool iptables_own_tag(const char *saved, uint32_t *ret_tag, uint32_t *ret_tag_mask)
+{
+    static const char option[] = "--mark ";
+    struct span line;
+    struct rule rule;
+    while (next_line(&saved, &line)) {
+        if (!parse_rule(line, &rule) || !span_is(rule.chain, OWN_UNMARK))
+            continue;
+        const char *at = memmem(rule.rest.at, rule.rest.len, option, strlen(option));
+        char *end;
+        if (!at)
+            continue;
+        *ret_tag = (uint32_t)strtoul(at + strlen(option), &end, 16);
+        *ret_tag_mask = *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 16) : 0;
+        if (*ret_tag_mask != 0) /* or every mark would do */
+            return true;
+    }
+    return false;
 }
 
 void iptables_removal_done(struct iptables_removal *removal)

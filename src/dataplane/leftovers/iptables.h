@@ -39,6 +39,11 @@ bool iptables_is_own_marks(const char *table, const char *chain);
  * by rules: both programs make the same, but fairlead's has rules of its own at the end of KUBE-SERVICES,
  * which kube-proxy empties whenever it begins; then of fairlead's there is a chain that is not used. */
 struct iptables_scope iptables_own_scope(const char *saved);
+/* By the same text, whether kube-proxy's mode ipvs wrote them last: then the virtual servers are its, too. */
+bool iptables_is_of_proxys_ipvs(const char *saved);
+/* By the same text, what tells the marks of fairlead's mode ipvs: tag in the bits of tag_mask. False where
+ * its chains are not there. */
+bool iptables_own_tag(const char *saved, uint32_t *ret_tag, uint32_t *ret_tag_mask);
 
 struct iptables_removal {
     const char *table; /* inside the text that was read, not terminated: table_len letters */

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -251,6 +252,50 @@ static void tells_who_wrote_them(void **state)
                               "-X FAIRLEAD-CLUSTER-IPS\nCOMMIT\n");
 }
 
+/* Both programs have a chain KUBE-NODE-PORT, and a chain stays when another mode comes: its rule tells. */
+static void tells_whose_ipvs_is(void **state)
+{
+    static const char chains[] = "*nat\n:KUBE-NODE-PORT - [0:0]\n:KUBE-SERVICES - [0:0]\n";
+    static const char node_port[] = "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODE-PORT\n";
+    static const char fairleads[] =
+        "-A KUBE-SERVICES -m comment --comment \"fairlead: endpoints of the whole "
+        "cluster for pods and the node\" -m set --match-set FAIRLEAD-INSIDE "
+        "dst,dst -j KUBE-MARK-MASQ\n";
+    static const struct {
+        const char *before, *behind;
+        bool is_proxys;
+    } cases[] = {
+        {"", "", false}, {node_port, "", true}, {fairleads, node_port, false}, {node_port, fairleads, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char saved[1024];
+        snprintf(saved, sizeof(saved), "%s%s%sCOMMIT\n", chains, cases[i].before, cases[i].behind);
+        assert_int_equal(iptables_is_of_proxys_ipvs(saved), cases[i].is_proxys);
+    }
+}
+
+static void tells_own_marks(void **state)
+{
+    static const struct {
+        const char *rule;
+        uint32_t tag, tag_mask; /* 0: none are told */
+    } cases[] = {
+        {"-A FAIRLEAD-UNMARK -m mark --mark 0xe6000000/0xffc00000 -j MARK --set-xmark 0x0/0xffffffff\n",
+         0xe6000000, 0xffc00000},
+        {"-A FAIRLEAD-UNMARK -m mark --mark 0xe6000000 -j MARK --set-xmark 0x0/0xffffffff\n", 0, 0},
+        {"-A FAIRLEAD-UNMARK -j RETURN\n", 0, 0},
+        {"-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char saved[512];
+        uint32_t tag = 0, tag_mask = 0;
+        snprintf(saved, sizeof(saved), "*mangle\n:FAIRLEAD-UNMARK - [0:0]\n%sCOMMIT\n", cases[i].rule);
+        assert_int_equal(iptables_own_tag(saved, &tag, &tag_mask), cases[i].tag_mask != 0);
+        assert_int_equal(tag_mask, cases[i].tag_mask);
+        if (tag_mask)
+            assert_int_equal(tag, cases[i].tag);
+    }
+}
+
 static void takes_only_its_scope(void **state)
 {
     const char *at = FILTER_CHAINS OWN_CHAIN PORTAL_JUMP "COMMIT\n";
@@ -296,6 +341,8 @@ int main(void)
         cmocka_unit_test(reads_table_by_table),
         cmocka_unit_test(keeps_what_serves),
         cmocka_unit_test(tells_who_wrote_them),
+        cmocka_unit_test(tells_whose_ipvs_is),
+        cmocka_unit_test(tells_own_marks),
         cmocka_unit_test(takes_only_its_scope),
         cmocka_unit_test(survives_any_text),
     };

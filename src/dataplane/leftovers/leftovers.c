@@ -54,6 +54,8 @@ struct leftovers {
     struct text removal, kept;
     uint32_t jumps, chains;
     bool leaves_forward_dropping;
+    bool is_ipvs_taken;     /* kube-proxy has come to fairlead's mode ipvs by its own */
+    uint32_t tag, tag_mask; /* of fairlead's marks; 0: it has none here */
 };
 
 /* --- from step to step --- */
@@ -198,11 +200,14 @@ static bool is_serving(const struct step *step)
 }
 
 /* Of the mode that serves, nothing; but what lies in the other backend is no part of it. */
-static struct iptables_scope decide_scope(const struct leftovers *leftovers, const char *saved)
+static struct iptables_scope decide_scope(struct leftovers *leftovers, const char *saved)
 {
     struct iptables_scope scope = {.goes = IPTABLES_BY_ANYBODY};
-    if (leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD)
+    if (leftovers->options.scope == LEFTOVERS_OF_FAIRLEAD) {
         scope = iptables_own_scope(saved);
+        leftovers->is_ipvs_taken |= iptables_is_of_proxys_ipvs(saved);
+        iptables_own_tag(saved, &leftovers->tag, &leftovers->tag_mask);
+    }
     if (is_serving(leftovers->step))
         scope.stays = leftovers->options.serving;
     return scope;
@@ -299,11 +304,19 @@ static bool is_own_chain(const char *table, const char *chain)
     return is_of_iptables_or_userspace(table, chain) || iptables_is_own_marks(table, chain);
 }
 
-/* What tells that there is something to remove. */
+/* Of ours there is a set that kube-proxy has not. */
+static bool is_ipvs_to_go(const struct leftovers *leftovers)
+{
+    if (leftovers->options.serving & IPTABLES_BY_IPVS)
+        return false;
+    return leftovers->options.scope == LEFTOVERS_ALL || (netlink_has_ipsets() && netlink_has_ipset(OWN_SET));
+}
+
+/* What tells that there is something to remove; or, where that is in IPVS, whose it is by now. */
 static netlink_chain_fn *wanted_chain(const struct leftovers *leftovers)
 {
     unsigned serving = is_serving(leftovers->step) ? leftovers->options.serving : 0;
-    if (leftovers->options.scope != LEFTOVERS_OF_FAIRLEAD)
+    if (leftovers->options.scope != LEFTOVERS_OF_FAIRLEAD || is_ipvs_to_go(leftovers))
         return iptables_is_proxy_chain;
     return serving & IPTABLES_BY_IPTABLES    ? is_of_userspace_or_ipvs
            : serving & IPTABLES_BY_USERSPACE ? is_of_iptables_or_ipvs
@@ -337,14 +350,6 @@ static void clean_iptables(struct leftovers *leftovers)
 
 /* --- ipvs --- */
 
-/* Of ours there is a set that kube-proxy has not. */
-static bool is_ipvs_to_go(const struct leftovers *leftovers)
-{
-    if (leftovers->options.serving & IPTABLES_BY_IPVS)
-        return false;
-    return leftovers->options.scope == LEFTOVERS_ALL || (netlink_has_ipsets() && netlink_has_ipset(OWN_SET));
-}
-
 /* Connections go on through IPVS as long as it is there: their translation is in no other place. */
 static bool is_ipvs_in_use(void)
 {
@@ -358,13 +363,34 @@ static bool is_ipvs_in_use(void)
     return is_in_use;
 }
 
+/* What fairlead alone has in IPVS, and kube-proxy leaves there. */
+static void remove_marked(struct leftovers *leftovers)
+{
+    unsigned removed, kept;
+    struct err err;
+    if (netlink_remove_marked(leftovers->tag, leftovers->tag_mask, &removed, &kept, &err) < 0) {
+        SAY(leftovers, LEFTOVERS_FAILED, "%s", err.text);
+        return;
+    }
+    if (removed)
+        SAY(leftovers, LEFTOVERS_REMOVED, "%u virtual services of ipvs by fairlead's marks are removed",
+            removed);
+    if (kept)
+        SAY(leftovers, LEFTOVERS_NOTICE,
+            "%u virtual services of ipvs by fairlead's marks stay, because connections go through them; "
+            "nothing leads new ones there",
+            kept);
+}
+
 static void remove_ipvs(struct leftovers *leftovers)
 {
     bool was_there = false;
     struct err err;
     if (leftovers->attempts == 0 && leftovers->options.programs_over)
         leftovers->options.programs_over(leftovers->options.context);
-    bool is_to_go = is_ipvs_to_go(leftovers);
+    bool is_to_go = is_ipvs_to_go(leftovers) && !leftovers->is_ipvs_taken;
+    if (leftovers->is_ipvs_taken && leftovers->tag_mask)
+        remove_marked(leftovers);
     if (is_to_go && leftovers->options.spares_connections && is_ipvs_in_use()) {
         if (leftovers->attempts++ == 0)
             SAY(leftovers, LEFTOVERS_NOTICE,
@@ -418,11 +444,10 @@ static void set_name(size_t i, char ret[SET_NAME_SIZE])
 static void remove_sets(struct leftovers *leftovers)
 {
     bool is_last = ++leftovers->attempts >= SETS_ATTEMPTS, is_busy = false;
-    size_t most = netlink_has_ipsets() && is_ipvs_to_go(leftovers)
-                      ? ARRAY_LEN(sets) * FAMILY_COUNT + ARRAY_LEN(own_sets)
-                      : 0;
+    const size_t of_proxy = ARRAY_LEN(sets) * FAMILY_COUNT;
+    size_t most = netlink_has_ipsets() && is_ipvs_to_go(leftovers) ? of_proxy + ARRAY_LEN(own_sets) : 0;
     unsigned count = 0;
-    for (size_t i = 0; i < most; i++) {
+    for (size_t i = leftovers->is_ipvs_taken ? of_proxy : 0; i < most; i++) {
         char name[SET_NAME_SIZE];
         bool was_there = false;
         struct err err;

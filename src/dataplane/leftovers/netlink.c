@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/leftovers/netlink.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -13,6 +15,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TABLE "kube-proxy"
@@ -190,15 +193,16 @@ int netlink_has_ipvs_interface(bool *ret, struct err *err)
     return err_set(err, -code, "the interface %s cannot be looked up: %s", INTERFACE, strerror(-code));
 }
 
-static struct nlmsghdr *generic_message(void *at, uint16_t type, uint8_t command, uint8_t version)
+/* Of version 1, which is that of IPVS and of what tells about families. */
+static struct nlmsghdr *generic_message(void *at, uint16_t type, uint8_t command, uint16_t flags)
 {
     struct nlmsghdr *message = mnl_nlmsg_put_header(at);
     message->nlmsg_type = type;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    message->nlmsg_flags = NLM_F_REQUEST | flags;
     message->nlmsg_seq = SEQUENCE;
     struct genlmsghdr *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
     header->cmd = command;
-    header->version = version;
+    header->version = IPVS_GENL_VERSION;
     return message;
 }
 
@@ -213,18 +217,26 @@ static int on_family(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* Asking for the family of a module that is not there would load it: its file in /proc is looked at first. */
+/* 0 in ret where ip_vs is not there: asking for the family of such a module would load it, so its file in
+ * /proc is looked at first. */
+static int find_ipvs(uint16_t *ret)
+{
+    char bytes[MESSAGE_MAX];
+    *ret = 0;
+    if (access("/proc/net/ip_vs", F_OK) < 0)
+        return 0;
+    struct nlmsghdr *message = generic_message(bytes, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
+    mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME);
+    return ask(NETLINK_GENERIC, message, message->nlmsg_len, on_family, ret);
+}
+
 static int flush_ipvs(struct err *err)
 {
     char bytes[MESSAGE_MAX];
-    uint16_t family = 0;
-    if (access("/proc/net/ip_vs", F_OK) < 0)
-        return 0;
-    struct nlmsghdr *message = generic_message(bytes, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
-    mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME);
-    int code = ask(NETLINK_GENERIC, message, message->nlmsg_len, on_family, &family);
-    if (code == 0) {
-        message = generic_message(bytes, family, IPVS_CMD_FLUSH, IPVS_GENL_VERSION);
+    uint16_t family;
+    int code = find_ipvs(&family);
+    if (code == 0 && family) {
+        const struct nlmsghdr *message = generic_message(bytes, family, IPVS_CMD_FLUSH, NLM_F_ACK);
         code = ask(NETLINK_GENERIC, message, message->nlmsg_len, NULL, NULL);
     }
     return code < 0
@@ -246,6 +258,99 @@ int netlink_remove_ipvs(bool *ret_was_there, struct err *err)
     return code < 0
                ? err_set(err, -code, "the interface %s cannot be deleted: %s", INTERFACE, strerror(-code))
                : 0;
+}
+
+/* --- virtual services that are found by a mark --- */
+
+struct marked {
+    uint16_t address_family;
+    uint32_t mark;
+};
+
+struct marked_search {
+    uint32_t tag, tag_mask;
+    struct marked *list;
+    unsigned count;
+};
+
+static int on_service(const struct nlmsghdr *message, void *context)
+{
+    struct marked_search *search = context;
+    struct marked found = {0};
+    const struct nlattr *attribute, *inner;
+    mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr))
+    {
+        if (mnl_attr_get_type(attribute) != IPVS_CMD_ATTR_SERVICE)
+            continue;
+        mnl_attr_for_each_nested(inner, attribute)
+        {
+            if (mnl_attr_get_type(inner) == IPVS_SVC_ATTR_AF)
+                found.address_family = mnl_attr_get_u16(inner);
+            if (mnl_attr_get_type(inner) == IPVS_SVC_ATTR_FWMARK)
+                found.mark = mnl_attr_get_u32(inner);
+        }
+    }
+    if (found.mark == 0 || (found.mark & search->tag_mask) != search->tag)
+        return MNL_CB_OK;
+    search->list = xrealloc(search->list, (search->count + 1) * sizeof(*search->list));
+    search->list[search->count++] = found;
+    return MNL_CB_OK;
+}
+
+static int on_destination(const struct nlmsghdr *message, void *context)
+{
+    const struct nlattr *attribute, *inner;
+    mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr))
+    {
+        if (mnl_attr_get_type(attribute) != IPVS_CMD_ATTR_DEST)
+            continue;
+        mnl_attr_for_each_nested(inner, attribute)
+        {
+            uint16_t type = mnl_attr_get_type(inner);
+            if (type == IPVS_DEST_ATTR_ACTIVE_CONNS || type == IPVS_DEST_ATTR_INACT_CONNS)
+                *(uint64_t *)context += mnl_attr_get_u32(inner);
+        }
+    }
+    return MNL_CB_OK;
+}
+
+static int ask_about(uint16_t family, const struct marked *marked, uint8_t command, uint16_t flags,
+                     mnl_cb_t visit, void *context)
+{
+    char bytes[MESSAGE_MAX];
+    struct nlmsghdr *message = generic_message(bytes, family, command, flags);
+    struct nlattr *nest = mnl_attr_nest_start(message, IPVS_CMD_ATTR_SERVICE);
+    mnl_attr_put_u16(message, IPVS_SVC_ATTR_AF, marked->address_family);
+    mnl_attr_put_u32(message, IPVS_SVC_ATTR_FWMARK, marked->mark);
+    mnl_attr_nest_end(message, nest);
+    return ask(NETLINK_GENERIC, message, message->nlmsg_len, visit, context);
+}
+
+int netlink_remove_marked(uint32_t tag, uint32_t tag_mask, unsigned *ret_removed, unsigned *ret_kept,
+                          struct err *err)
+{
+    char bytes[MESSAGE_MAX];
+    struct marked_search search = {.tag = tag, .tag_mask = tag_mask};
+    uint16_t family;
+    *ret_removed = *ret_kept = 0;
+    int code = find_ipvs(&family);
+    if (code == 0 && family) {
+        const struct nlmsghdr *message = generic_message(bytes, family, IPVS_CMD_GET_SERVICE, NLM_F_DUMP);
+        code = ask(NETLINK_GENERIC, message, message->nlmsg_len, on_service, &search);
+    }
+    for (unsigned i = 0; i < search.count && code == 0; i++) {
+        uint64_t connections = 0;
+        code =
+            ask_about(family, &search.list[i], IPVS_CMD_GET_DEST, NLM_F_DUMP, on_destination, &connections);
+        if (code == 0 && connections == 0)
+            code = ask_about(family, &search.list[i], IPVS_CMD_DEL_SERVICE, NLM_F_ACK, NULL, NULL);
+        *ret_removed += connections == 0;
+        *ret_kept += connections > 0;
+    }
+    free(search.list);
+    return code < 0 ? err_set(err, -code, "the virtual services of ipvs by marks cannot be removed: %s",
+                              strerror(-code))
+                    : 0;
 }
 
 /* --- ipsets --- */
