@@ -35,6 +35,7 @@ ONLY_HERE = {  # files and their modes
     "test_iptables.py": {"iptables"},
     "test_iptables_faults.py": {"iptables", "userspace"},
     "test_ipvs.py": {"ipvs"},
+    "test_ipvs_adoption.py": {"ipvs"},
     "test_ipvs_faults.py": {"ipvs"},
     "test_ipvs_leaving.py": {"ipvs"},
     "test_ipvs_sets.py": {"ipvs"},

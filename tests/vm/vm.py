@@ -55,10 +55,14 @@ PLAN = {
     "ipvs": ("ipvs", LAB),
     "turns": ("nftables", "tests/lab/test_handover.py"),
     "ipvs-mode": ("ipvs", IPVS),
+    "ipvs-adoption": ("ipvs", "tests/lab/test_ipvs_adoption.py"),
     "bench": ("ipvs", "tests/vm/bench.py::test_modes"),
     "bench-large": ("ipvs", "tests/vm/bench.py::test_large"),
     "bench-proxy": ("ipvs", "tests/vm/bench.py::test_proxies"),
 }
+# The runs with a real kube-proxy, out of $KUBE_PROXY_BIN; without it they skip.
+PEERED = {"ipvs-adoption", "bench-proxy"}
+PEER = "/root/fairlead/build/kube-proxy"
 # What ./check runs. A matrix takes some minutes of a CPU, and a machine's own kernel carries the modes nftables and iptables
 # as well: those two by name.
 USUAL = ["kernel", "ipvs", "ipvs-mode"]
@@ -106,16 +110,20 @@ def is_bench(runs):
     return any(PLAN[run][1].startswith("tests/vm/bench.py") for run in runs)
 
 
+def kube_proxy(runs):
+    """Of this machine, where one of the runs is with it; else None."""
+    named = os.environ.get("KUBE_PROXY_BIN")
+    return pathlib.Path(named) if named and PEERED & set(runs) else None
+
+
 def add_bench(made, home):
-    """What bench/ needs beside; kube-proxy where $KUBE_PROXY_BIN names it."""
+    """What bench/ needs beside."""
     made.add_tree(REPOSITORY / "bench", f"{home}/bench", lambda file: file.suffix == ".py")
     for program in sorted((REPOSITORY / "build" / "bench").glob("bench-*")):
         if program.is_file():
             made.add_file(f"{home}/build/bench/{program.name}", program, 0o755)
             for library in shared_libraries(program):
                 made.add_own(library)
-    if os.environ.get("KUBE_PROXY_BIN"):
-        made.add_file(f"{home}/build/kube-proxy", pathlib.Path(os.environ["KUBE_PROXY_BIN"]), 0o755)
 
 
 def make_initramfs(path, cache, modules, runs, plan):
@@ -142,6 +150,8 @@ def make_initramfs(path, cache, modules, runs, plan):
         made.add_tree(REPOSITORY / folder, f"{home}/{folder}", lambda file: file.suffix != ".pyc")
     if is_bench(runs):
         add_bench(made, home)
+    if kube_proxy(runs):
+        made.add_file(PEER, kube_proxy(runs), 0o755)
     made.add_file("/init", HERE / "init", 0o755)
     made.add_text("/plan", plan)
     made.add_text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n")
@@ -158,6 +168,7 @@ def plan_of(runs, words):
     for run in runs:
         mode, path = PLAN[run]
         argv = [f"LAB_MODE={mode}", f"LAB_PATIENCE={SLOWNESS}", "FAIRLEAD=/root/fairlead/build/fairlead",
+                *[f"KUBE_PROXY_BIN={PEER}"] * bool(kube_proxy([run])),
                 "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no",
                 *path.split(), *words]
         lines.append(f"{run}\t{RUN_SECONDS}\t{shlex.join(argv)}\n")
@@ -170,7 +181,7 @@ def boot(image, initramfs, port, runs, limit_s):
     Returns whether it ended by itself within the limit.
     """
     argv = ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2",
-            "-m", "3072" if is_bench(runs) else "1024", "-nodefaults", "-no-user-config", "-no-reboot",
+            "-m", "3072" if is_bench(runs) or kube_proxy(runs) else "1024", "-nodefaults", "-no-user-config", "-no-reboot",
             "-display", "none", "-serial", "stdio",
             "-kernel", image, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
