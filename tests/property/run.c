@@ -121,7 +121,7 @@ static void add_verdict(struct element_list *wanted, const struct element *value
 static void build_wanted(struct run *run, struct element_list *wanted)
 {
     size_t count;
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     cleanup_free const struct entry **entries = sync_entries(&run->sync, &count);
     for (size_t i = 0; i < count; i++) {
         struct element_list own = {.arena = wanted->arena};
@@ -138,12 +138,12 @@ static void build_wanted(struct run *run, struct element_list *wanted)
     for (uint32_t e = 0; e < of_node.count; e++)
         element_list_add(wanted, &of_node.list[e]);
     sort_unique(wanted);
-    affinity_ids_done(&ids);
+    numbers_done(&ids);
 }
 
 struct client_check {
     struct run *run;
-    struct affinity_ids ids;
+    struct numbers ids;
     struct text *words;
     bool is_wrong;
 };
@@ -174,12 +174,11 @@ static void check_client(const struct element *client, void *context)
             const struct frontend *frontend = &entries[i]->frontends[f];
             if (!frontend->affinity_seconds || frontend->family != client->family)
                 continue;
-            if (affinity_ids_get_frontend(&check->ids, entries[i], frontend, false) == id) {
+            if (affinity_id(&check->ids, entries[i], frontend, false) == id) {
                 is_mine = true;
                 has |= has_backend(frontend_set(frontend), client);
             }
-            if (frontend->short_circuits &&
-                affinity_ids_get_frontend(&check->ids, entries[i], frontend, true) == id) {
+            if (frontend->short_circuits && affinity_id(&check->ids, entries[i], frontend, true) == id) {
                 is_mine = true;
                 has |= has_backend(frontend->shortcut, client);
             }
@@ -202,7 +201,7 @@ static bool has_lost_clients(struct run *run, struct text *words)
         if (code != -ENOENT)
             must(code, &err);
     }
-    affinity_ids_done(&check.ids);
+    numbers_done(&check.ids);
     return check.is_wrong;
 }
 
@@ -233,7 +232,7 @@ static int write_batch(struct run *run, struct batch *batch)
 bool run_add_client(struct run *run, struct dice *dice)
 {
     size_t count, len;
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     bool is_added = false;
     cleanup_free const struct entry **entries = sync_entries(&run->sync, &count);
     for (unsigned attempts = 0; count && attempts < 20 && !is_added; attempts++) {
@@ -245,7 +244,7 @@ bool run_add_client(struct run *run, struct dice *dice)
         if (!set || set->count == 0 || frontend->affinity_seconds == 0)
             continue;
         const struct backend *backend = &set->list[dice_below(dice, set->count)];
-        uint32_t id = affinity_ids_get_frontend(&ids, entry, frontend, false);
+        uint32_t id = affinity_id(&ids, entry, frontend, false);
         uint32_t client_address = dice_below(dice, 50);
         unsigned address_len = field_len(FIELD_SADDR, frontend->family);
         uint16_t port_be = (uint16_t)(backend->port << 8 | backend->port >> 8);
@@ -260,7 +259,7 @@ bool run_add_client(struct run *run, struct dice *dice)
         batch_add_element(&batch, &client);
         is_added = write_batch(run, &batch) == 0;
     }
-    affinity_ids_done(&ids);
+    numbers_done(&ids);
     return is_added;
 }
 

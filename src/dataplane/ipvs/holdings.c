@@ -70,7 +70,7 @@ void holdings_done(struct holdings *holdings)
 {
     close_sides(holdings);
     forget_holdings(holdings);
-    mark_numbers_done(&holdings->numbers);
+    numbers_done(&holdings->numbers);
 }
 
 /* --- members of sets, addresses --- */

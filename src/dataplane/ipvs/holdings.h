@@ -14,7 +14,7 @@ struct holdings {
     struct ipset_socket *sets;
     struct servers *servers;
     struct bound *bound;
-    struct mark_numbers numbers;
+    struct numbers numbers;
     struct held_member *members;
     struct held_server *held;
     struct leaving leaving;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- marks --- */
@@ -13,43 +14,6 @@
     (0x2b5u << MARK_NUMBER_BITS) /* ten bits: with the number 31, which leaves the mark's one                \
                                   */
 #define MARK_TAG_MASK (0x3ffu << MARK_NUMBER_BITS)
-
-struct mark_number {
-    uint32_t number;
-    UT_hash_handle by_name_hh, by_number_hh;
-    char name[];
-};
-
-static uint32_t number_of(struct mark_numbers *numbers, const char *name)
-{
-    size_t len = strlen(name);
-    struct mark_number *found;
-    HASH_FIND(by_name_hh, numbers->by_name, name, len, found);
-    if (found)
-        return found->number;
-    uint32_t number = (uint32_t)hash_bytes(0, name, len) & MARK_NUMBER_MAX;
-    for (;; number = (number + 1) & MARK_NUMBER_MAX) {
-        HASH_FIND(by_number_hh, numbers->by_number, &number, sizeof(number), found);
-        if (!found)
-            break;
-    }
-    struct mark_number *fresh = xcalloc(1, sizeof(*fresh) + len + 1);
-    memcpy(fresh->name, name, len);
-    fresh->number = number;
-    HASH_ADD_KEYPTR(by_name_hh, numbers->by_name, fresh->name, len, fresh);
-    HASH_ADD(by_number_hh, numbers->by_number, number, sizeof(fresh->number), fresh);
-    return number;
-}
-
-void mark_numbers_done(struct mark_numbers *numbers)
-{
-    struct mark_number *number, *next;
-    HASH_CLEAR(by_number_hh, numbers->by_number);
-    HASH_ITER (by_name_hh, numbers->by_name, number, next) {
-        HASH_DELETE(by_name_hh, numbers->by_name, number);
-        free(number);
-    }
-}
 
 /* 31 bits around the one for masquerading, which stays 0. */
 static uint32_t spread(uint32_t bits, uint32_t masquerade_mark)
@@ -73,7 +37,7 @@ uint32_t mark_tag(uint32_t masquerade_mark)
 struct draft {
     const struct entry *entry;
     const struct dataplane_node *node;
-    struct mark_numbers *numbers;
+    struct numbers *numbers;
     struct arena *arena;
     struct plan *plan;
     enum family family;
@@ -194,7 +158,8 @@ static void add_marked(struct draft *draft, enum set_name set, const struct fron
     struct socket_address socket = {.address = *address, .port = frontend->port};
     const char *name = arena_printf(draft->arena, "%s %s %s", catalog_set(set, draft->family).name,
                                     protocol_name(frontend->protocol), socket_address_format(&socket, text));
-    uint32_t mark = spread(MARK_TAG | number_of(draft->numbers, name), draft->node->masquerade_mark);
+    uint32_t number = numbers_get(draft->numbers, name, hash_bytes(0, name, strlen(name)), MARK_NUMBER_MAX);
+    uint32_t mark = spread(MARK_TAG | number, draft->node->masquerade_mark);
     add_member(
         draft->plan, draft->arena, set, draft->family,
         &(struct ipset_member){
@@ -369,7 +334,7 @@ static void sort_unique(struct plan *plan)
     plan->member_count = kept;
 }
 
-void plan_build(const struct entry *entry, const struct dataplane_node *node, struct mark_numbers *numbers,
+void plan_build(const struct entry *entry, const struct dataplane_node *node, struct numbers *numbers,
                 struct arena *arena, struct plan *ret)
 {
     *ret = (struct plan){0};

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
+#include "base/numbers.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/ipvs/catalog.h"
 #include "dataplane/ipvs/servers.h"
-
-#include <uthash.h>
 
 /* What one service is in IPVS, both families: virtual servers with their real servers, members of sets,
  * addresses on kube-ipvs0. PURE.
@@ -12,12 +11,6 @@
  * A virtual server has one set of endpoints for whoever asks. Under externalTrafficPolicy Local, pods and the
  * node itself have another: their packets are marked on the way in, and a second virtual server is found by
  * the mark (decision 0011). */
-
-/* Numbers for marks: a hash of what it stands for, moved on when two meet. */
-struct mark_numbers {
-    struct mark_number *by_name, *by_number;
-};
-void mark_numbers_done(struct mark_numbers *numbers);
 
 /* The bits by which a mark of ours is known, and their value. masquerade_mark, one bit, is left alone. */
 uint32_t mark_tag_mask(uint32_t masquerade_mark);
@@ -43,8 +36,9 @@ struct plan {
     uint32_t server_count, server_capacity, member_count, member_capacity;
 };
 
-/* Everything is in the arena, backends in the entry. entry may be NULL: nothing. */
-void plan_build(const struct entry *entry, const struct dataplane_node *node, struct mark_numbers *numbers,
+/* Everything is in the arena, backends in the entry. entry may be NULL: nothing. numbers are those of marks:
+ * a mark stays the same for as long as they do. */
+void plan_build(const struct entry *entry, const struct dataplane_node *node, struct numbers *numbers,
                 struct arena *arena, struct plan *ret);
 /* What two virtual servers are the same by, and their order. */
 int virtual_server_cmp(const struct virtual_server *a, const struct virtual_server *b);

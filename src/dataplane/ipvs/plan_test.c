@@ -23,7 +23,7 @@ struct fixture {
     struct node_view view;
     struct dataplane_node node;
     struct address addresses[3]; /* where node ports answer: 192.0.2.1, ::1, 127.0.0.1 */
-    struct mark_numbers numbers;
+    struct numbers numbers;
     struct arena arena;
 };
 
@@ -50,7 +50,7 @@ static void fixture_init(struct fixture *fixture)
 static void fixture_done(struct fixture *fixture)
 {
     arena_done(&fixture->arena);
-    mark_numbers_done(&fixture->numbers);
+    numbers_done(&fixture->numbers);
 }
 
 /* Marks by their order: MARK1 and so on, because the numbers themselves mean nothing. */

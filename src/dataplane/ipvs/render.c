@@ -42,7 +42,7 @@ static int member_order(const void *a, const void *b)
 static void gather(const struct dataplane_node *node, const struct entry *const *entries, size_t count,
                    struct arena *arena, struct plan *ret)
 {
-    struct mark_numbers numbers = {0};
+    struct numbers numbers = {0};
     struct plan *plans = arena_array(arena, struct plan, count);
     uint32_t servers = 0, members = 0, kept = 0;
     for (size_t i = 0; i < count; i++) {
@@ -50,7 +50,7 @@ static void gather(const struct dataplane_node *node, const struct entry *const 
         servers += plans[i].server_count;
         members += plans[i].member_count;
     }
-    mark_numbers_done(&numbers);
+    numbers_done(&numbers);
     *ret = (struct plan){.servers = arena_array(arena, struct planned_server, servers),
                          .members = arena_array(arena, struct planned_member, members)};
     for (size_t i = 0; i < count; i++) {

@@ -72,7 +72,7 @@ static void check_client(const struct element *element, void *context)
 static size_t list_learners(struct nftables *nftables, const struct entry *const *entries, size_t count,
                             enum family family, struct learner *ret)
 {
-    struct affinity_ids *ids = &nftables->state.affinity_ids;
+    struct numbers *ids = &nftables->state.affinity_ids;
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         for (uint32_t f = 0; f < entries[i]->frontend_count; f++) {
@@ -80,14 +80,12 @@ static size_t list_learners(struct nftables *nftables, const struct entry *const
             if (!frontend->affinity_seconds || frontend->family != family)
                 continue;
             if (ret)
-                ret[found] =
-                    (struct learner){.id = affinity_ids_get_frontend(ids, entries[i], frontend, false),
-                                     .backends = frontend_set(frontend)};
+                ret[found] = (struct learner){.id = affinity_id(ids, entries[i], frontend, false),
+                                              .backends = frontend_set(frontend)};
             found++;
             if (ret && frontend->short_circuits)
-                ret[found] =
-                    (struct learner){.id = affinity_ids_get_frontend(ids, entries[i], frontend, true),
-                                     .backends = frontend->shortcut};
+                ret[found] = (struct learner){.id = affinity_id(ids, entries[i], frontend, true),
+                                              .backends = frontend->shortcut};
             found += frontend->short_circuits;
         }
     }

@@ -6,57 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct affinity_id {
-    uint32_t id;
-    UT_hash_handle by_name_hh, by_id_hh;
-    char name[];
-};
-
-uint32_t affinity_ids_get(struct affinity_ids *ids, const char *name)
+uint32_t affinity_id(struct numbers *ids, const struct entry *entry, const struct frontend *frontend,
+                     bool is_shortcut)
 {
-    size_t len = strlen(name);
-    struct affinity_id *found;
-    HASH_FIND(by_name_hh, ids->by_name, name, len, found);
-    if (found)
-        return found->id;
-    uint64_t hash = hash_bytes(0, name, len);
-    uint32_t id = (uint32_t)(hash ^ (hash >> 32));
-    for (;; id++) {
-        if (id == 0)
-            continue;
-        HASH_FIND(by_id_hh, ids->by_id, &id, sizeof(id), found);
-        if (!found)
-            break;
-    }
-    struct affinity_id *fresh = xcalloc(1, sizeof(*fresh) + len + 1);
-    memcpy(fresh->name, name, len);
-    fresh->id = id;
-    HASH_ADD_KEYPTR(by_name_hh, ids->by_name, fresh->name, len, fresh);
-    HASH_ADD(by_id_hh, ids->by_id, id, sizeof(fresh->id), fresh);
-    return id;
-}
-
-uint32_t affinity_ids_get_frontend(struct affinity_ids *ids, const struct entry *entry,
-                                   const struct frontend *frontend, bool is_shortcut)
-{
-    const char *port_name = entry->port_names[frontend->port_index];
-    if (!frontend->is_local || is_shortcut)
-        return affinity_ids_get(ids, port_name);
+    bool is_local = frontend->is_local && !is_shortcut;
     struct text name = {0};
-    text_printf(&name, "%s, local", port_name);
-    uint32_t id = affinity_ids_get(ids, name.data);
+    text_printf(&name, is_local ? "%s, local" : "%s", entry->port_names[frontend->port_index]);
+    uint64_t hash = hash_bytes(0, name.data, name.len);
+    uint32_t id = numbers_get(ids, name.data, hash ^ (hash >> 32), UINT32_MAX);
     text_done(&name);
     return id;
-}
-
-void affinity_ids_done(struct affinity_ids *ids)
-{
-    struct affinity_id *id, *next;
-    HASH_CLEAR(by_id_hh, ids->by_id);
-    HASH_ITER (by_name_hh, ids->by_name, id, next) {
-        HASH_DELETE(by_name_hh, ids->by_name, id);
-        free(id);
-    }
 }
 
 static struct element *add(struct element_list *list, enum family family, enum set_id set)
@@ -176,18 +135,18 @@ static void add_affinity_id(struct element_list *ret, const struct frontend *fro
 }
 
 static void add_affinity(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,
-                         struct affinity_ids *ids)
+                         struct numbers *ids)
 {
     add_affinity_id(ret, frontend, form(frontend, SET_AFFINITY_IDS, SET_NODE_AFFINITY_IDS),
-                    affinity_ids_get_frontend(ids, entry, frontend, false));
+                    affinity_id(ids, entry, frontend, false));
     if (frontend->short_circuits)
         add_affinity_id(ret, frontend,
                         form(frontend, SET_SHORTCUT_AFFINITY_IDS, SET_NODE_SHORTCUT_AFFINITY_IDS),
-                        affinity_ids_get_frontend(ids, entry, frontend, true));
+                        affinity_id(ids, entry, frontend, true));
 }
 
 static void add_frontend(struct element_list *ret, const struct entry *entry, const struct frontend *frontend,
-                         struct affinity_ids *ids)
+                         struct numbers *ids)
 {
     uint32_t value = VALUE_DROP;
     if (frontend->verdict == FRONTEND_REJECT)
@@ -237,7 +196,7 @@ static void sort_unique(struct element_list *list)
     list->count = kept;
 }
 
-void elements_build_own(const struct entry *entry, struct affinity_ids *ids, struct element_list *ret)
+void elements_build_own(const struct entry *entry, struct numbers *ids, struct element_list *ret)
 {
     if (!entry)
         return;

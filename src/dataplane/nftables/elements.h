@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
+#include "base/numbers.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/nftables/rules.h"
-
-#include <uthash.h>
 
 /* What goes into the sets, as values. Pure: an entry in, elements out. */
 
@@ -33,20 +32,15 @@ struct element_list {
 
 void element_list_add(struct element_list *list, const struct element *element);
 
-/* Numbers for endpoint sets with affinity: a hash of the name, moved on when two meet. A service port has one
- * for its cluster-wide set and one for its local set: a client remembered in one is nobody in the other. */
-struct affinity_ids {
-    struct affinity_id *by_name, *by_id;
-};
-uint32_t affinity_ids_get(struct affinity_ids *ids, const char *name);
-/* The number of the set that the frontend uses; is_shortcut: that pods and the node itself use. */
-uint32_t affinity_ids_get_frontend(struct affinity_ids *ids, const struct entry *entry,
-                                   const struct frontend *frontend, bool is_shortcut);
-void affinity_ids_done(struct affinity_ids *ids);
+/* The number of the endpoint set with affinity that the frontend uses; is_shortcut: that pods and the node
+ * itself use. A service port has one for its cluster-wide set and one for its local set: a client remembered
+ * in one is nobody in the other. */
+uint32_t affinity_id(struct numbers *ids, const struct entry *entry, const struct frontend *frontend,
+                     bool is_shortcut);
 
 /* Elements of their own: keys that no other entry has (forwarding's claims see to that). Sorted by
  * element_cmp, without repeats. */
-void elements_build_own(const struct entry *entry, struct affinity_ids *ids, struct element_list *ret);
+void elements_build_own(const struct entry *entry, struct numbers *ids, struct element_list *ret);
 /* Elements that entries share, to be counted: cluster addresses, hairpin pairs. Without repeats within the
  * entry. */
 void elements_build_shared(const struct entry *entry, struct element_list *ret);

@@ -6,9 +6,6 @@
 #include "dataplane/nftables/readback.h"
 #include "dataplane/nftables/test_entries.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #define BALANCED                                                                                             \
     "type: LoadBalancer, clusterIP: 10.96.0.1, externalTrafficPolicy: Local, sessionAffinity: ClientIP, "    \
     "loadBalancerSourceRanges: [198.51.100.0/24, 10.0.0.0/8], ports: [{port: 80, nodePort: 30080}]"
@@ -43,7 +40,7 @@ static void an_entry_becomes_elements(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena arena;
         struct text text = {0};
-        struct affinity_ids ids = {0};
+        struct numbers ids = {0};
         arena_init(&arena);
         struct element_list own = {.arena = &arena}, shared = {.arena = &arena};
         cleanup_slab struct entry *entry =
@@ -56,7 +53,7 @@ static void an_entry_becomes_elements(void **state)
         format_all(&shared, &text);
         assert_string_equal(text.data, cases[i].shared);
         text_done(&text);
-        affinity_ids_done(&ids);
+        numbers_done(&ids);
         arena_done(&arena);
     }
 }
@@ -64,7 +61,7 @@ static void an_entry_becomes_elements(void **state)
 static void no_entry_has_no_elements(void **state)
 {
     struct arena arena;
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     arena_init(&arena);
     struct element_list list = {.arena = &arena};
     elements_build_own(NULL, &ids, &list);
@@ -76,7 +73,7 @@ static void no_entry_has_no_elements(void **state)
 static void shadowed_frontends_are_left_out(void **state)
 {
     struct arena arena;
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     arena_init(&arena);
     cleanup_slab struct entry *entry = test_entry("web", BALANCED, "{ip: 203.0.113.9}", ENDPOINTS);
     for (uint32_t i = 0; i < entry->frontend_count; i++)
@@ -84,14 +81,14 @@ static void shadowed_frontends_are_left_out(void **state)
     struct element_list list = {.arena = &arena};
     elements_build_own(entry, &ids, &list);
     assert_int_equal(list.count, 0);
-    affinity_ids_done(&ids);
+    numbers_done(&ids);
     arena_done(&arena);
 }
 
 static void lists_are_sorted_and_free_of_repeats(void **state)
 {
     struct arena arena;
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     arena_init(&arena);
     cleanup_slab struct entry *entry = test_entry("web", BALANCED, "{ip: 203.0.113.9}", ENDPOINTS);
     struct element_list list = {.arena = &arena};
@@ -100,41 +97,8 @@ static void lists_are_sorted_and_free_of_repeats(void **state)
     for (uint32_t i = 1; i < list.count; i++)
         assert_true(element_cmp(&list.list[i - 1], &list.list[i]) < 0);
     assert_int_equal(element_cmp(&list.list[3], &list.list[3]), 0);
-    affinity_ids_done(&ids);
+    numbers_done(&ids);
     arena_done(&arena);
-}
-
-static int number_order(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* 200,000 names have a handful of equal hashes in 32 bits; the numbers are all different, and stay. */
-static void affinity_numbers_are_unique(void **state)
-{
-    enum { NAMES = 200000 };
-    struct affinity_ids ids = {0};
-    uint32_t *numbers = xcalloc(NAMES, sizeof(*numbers));
-    char name[64];
-    size_t met = 0;
-    for (unsigned round = 0; round < 2; round++) {
-        for (unsigned i = 0; i < NAMES; i++) {
-            snprintf(name, sizeof(name), "ns/service-%u:http/TCP", i);
-            uint32_t number = affinity_ids_get(&ids, name);
-            assert_true(number != 0);
-            assert_true(round == 0 || numbers[i] == number);
-            uint64_t hash = hash_bytes(0, name, strlen(name));
-            met += round == 0 && number != (uint32_t)(hash ^ (hash >> 32));
-            numbers[i] = number;
-        }
-    }
-    assert_true(met > 0); /* else this test tests nothing */
-    qsort(numbers, NAMES, sizeof(*numbers), number_order);
-    for (unsigned i = 1; i < NAMES; i++)
-        assert_true(numbers[i - 1] < numbers[i]);
-    free(numbers);
-    affinity_ids_done(&ids);
 }
 
 static void the_node_becomes_elements(void **state)
@@ -180,7 +144,7 @@ static void the_wire_carries_the_value(void **state)
     for (int family = 0; family < FAMILY_COUNT; family++) {
         struct arena arena;
         struct batch batch;
-        struct affinity_ids ids = {0};
+        struct numbers ids = {0};
         arena_init(&arena);
         batch_init(&batch);
         cleanup_slab struct entry *entry =
@@ -206,7 +170,7 @@ static void the_wire_carries_the_value(void **state)
             was_seen[sent.list[i].set] = true;
         }
         batch_done(&batch);
-        affinity_ids_done(&ids);
+        numbers_done(&ids);
         arena_done(&arena);
     }
     static const enum set_id expected[] = {
@@ -251,7 +215,6 @@ int main(void)
         cmocka_unit_test(no_entry_has_no_elements),
         cmocka_unit_test(shadowed_frontends_are_left_out),
         cmocka_unit_test(lists_are_sorted_and_free_of_repeats),
-        cmocka_unit_test(affinity_numbers_are_unique),
         cmocka_unit_test(the_node_becomes_elements),
         cmocka_unit_test(the_wire_carries_the_value),
         cmocka_unit_test(verdicts_follow_from_the_key),

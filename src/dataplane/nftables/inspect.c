@@ -69,11 +69,11 @@ static void match_client(const struct element *element, void *context)
 static int inspect_affinity(struct inspection *inspection, const struct entry *entry,
                             const struct frontend *frontend, const struct address *from, struct err *err)
 {
-    struct affinity_ids *ids = &inspection->nftables->state.affinity_ids;
+    struct numbers *ids = &inspection->nftables->state.affinity_ids;
     struct client_search search = {
         .address_len = field_len(FIELD_DADDR, frontend->family),
-        .ids = {affinity_ids_get_frontend(ids, entry, frontend, false),
-                affinity_ids_get_frontend(ids, entry, frontend, frontend->short_circuits)},
+        .ids = {affinity_id(ids, entry, frontend, false),
+                affinity_id(ids, entry, frontend, frontend->short_circuits)},
     };
     size_t len;
     if (from && address_family(from) == frontend->family)

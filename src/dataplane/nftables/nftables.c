@@ -19,7 +19,7 @@
 /* Which service wanted what the kernel refused. */
 static const char *owner_of(const struct element *element, const struct entry *const *entries, size_t count)
 {
-    struct affinity_ids ids = {0};
+    struct numbers ids = {0};
     struct arena arena;
     const char *name = NULL;
     arena_init(&arena);
@@ -33,7 +33,7 @@ static const char *owner_of(const struct element *element, const struct entry *c
                 memcmp(list.list[e].key, element->key, KEY_MAX) == 0)
                 name = entries[i]->name;
     }
-    affinity_ids_done(&ids);
+    numbers_done(&ids);
     arena_done(&arena);
     return name;
 }

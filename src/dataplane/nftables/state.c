@@ -192,7 +192,7 @@ void state_done(struct state *state)
         slab_free(chain);
     }
     state_forget_slots(state);
-    affinity_ids_done(&state->affinity_ids);
+    numbers_done(&state->affinity_ids);
     *state = (struct state){0};
 }
 

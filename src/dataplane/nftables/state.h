@@ -2,6 +2,8 @@
 #pragma once
 #include "dataplane/nftables/encode.h"
 
+#include <uthash.h>
+
 /* What entries share, counted: an element or chain is in the table while somebody needs it. And what waits to
  * be removed: a packet reads the table's generation at every lookup, so it may hold a number and then look
  * for a slot; slots, numbers and chains go only some milliseconds after the last pointer to them. */
@@ -42,7 +44,7 @@ struct state {
     struct counted *shared; /* cluster addresses, hairpin pairs */
     struct counted_chain *chains;
     struct retired_slot *retired;
-    struct affinity_ids affinity_ids;
+    struct numbers affinity_ids;
     bool has_garbage; /* among values and chains */
 };
 

@@ -180,7 +180,7 @@ static void expect_entries(struct table *table, struct entry *const *entries, un
     if (is_exact)
         assert_int_equal(table->elements.count, wanting.count);
     table->state.affinity_ids = books.affinity_ids;
-    books.affinity_ids = (struct affinity_ids){0};
+    books.affinity_ids = (struct numbers){0};
     state_done(&books);
 }
 
