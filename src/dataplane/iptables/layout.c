@@ -3,8 +3,6 @@
 
 #include "base/cleanup.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Which of the kernel's chains lead to ours (proxier.go, iptablesJumpChains). In the order of the rules. */
@@ -63,17 +61,6 @@ static bool has_chain(enum layout_table table, const char *chain)
 const struct own_rules iptables_own_rules = {
     .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .foreign_jumps = 2, .has_chain = has_chain};
 
-__attribute__((format(printf, 4, 5))) static void say(struct layout *layout, enum layout_table table,
-                                                      const char *name, const char *format, ...)
-{
-    char rule[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(rule, sizeof(rule), format, args);
-    va_end(args);
-    layout_add_rule(layout, layout_chain(layout, table, name), rule);
-}
-
 static void add_frame(struct layout *layout)
 {
     for (size_t i = 0; i < ARRAY_LEN(always); i++)
@@ -85,21 +72,23 @@ static void add_frame(struct layout *layout)
 static void add_node_rules(struct layout *layout, const struct dataplane_node *node, enum family family)
 {
     unsigned mark = node->masquerade_mark;
-    say(layout, TABLE_NAT, "KUBE-POSTROUTING", "-m mark ! --mark 0x%x/0x%x -j RETURN", mark, mark);
-    say(layout, TABLE_NAT, "KUBE-POSTROUTING", "-j MARK --set-xmark 0x%x/0x0", mark);
-    say(layout, TABLE_NAT, "KUBE-POSTROUTING",
+    layout_printf(layout, TABLE_NAT, "KUBE-POSTROUTING", "-m mark ! --mark 0x%x/0x%x -j RETURN", mark, mark);
+    layout_printf(layout, TABLE_NAT, "KUBE-POSTROUTING", "-j MARK --set-xmark 0x%x/0x0", mark);
+    layout_printf(
+        layout, TABLE_NAT, "KUBE-POSTROUTING",
         "-m comment --comment \"kubernetes service traffic requiring SNAT\" -j MASQUERADE --random-fully");
-    say(layout, TABLE_NAT, "KUBE-MARK-MASQ", "-j MARK --set-xmark 0x%x/0x%x", mark, mark);
+    layout_printf(layout, TABLE_NAT, "KUBE-MARK-MASQ", "-j MARK --set-xmark 0x%x/0x%x", mark, mark);
     if (!node->is_conntrack_liberal)
-        say(layout, TABLE_FILTER, "KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP");
-    say(layout, TABLE_FILTER, "KUBE-FORWARD",
-        "-m comment --comment \"kubernetes forwarding rules\" -m mark --mark 0x%x/0x%x -j ACCEPT", mark,
-        mark);
-    say(layout, TABLE_FILTER, "KUBE-FORWARD",
-        "-m comment --comment \"kubernetes forwarding conntrack rule\" -m conntrack --ctstate "
-        "RELATED,ESTABLISHED -j ACCEPT");
+        layout_printf(layout, TABLE_FILTER, "KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP");
+    layout_printf(layout, TABLE_FILTER, "KUBE-FORWARD",
+                  "-m comment --comment \"kubernetes forwarding rules\" -m mark --mark 0x%x/0x%x -j ACCEPT",
+                  mark, mark);
+    layout_printf(layout, TABLE_FILTER, "KUBE-FORWARD",
+                  "-m comment --comment \"kubernetes forwarding conntrack rule\" -m conntrack --ctstate "
+                  "RELATED,ESTABLISHED -j ACCEPT");
     if (family == FAMILY_IPV4 && node->has_localhost_node_ports)
-        say(layout, TABLE_FILTER, "KUBE-FIREWALL",
+        layout_printf(
+            layout, TABLE_FILTER, "KUBE-FIREWALL",
             "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \"block incoming localnet connections\" -m "
             "conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP");
 }
@@ -113,7 +102,8 @@ static void add_own_rules(struct layout *layout, const struct dataplane_node *no
     struct layout_chain *services = layout_chain(layout, TABLE_FILTER, "KUBE-SERVICES");
     struct layout_chain *own = layout_chain(layout, TABLE_FILTER, CLUSTER_IPS);
     uint32_t before = services->count;
-    say(layout, TABLE_FILTER, "KUBE-SERVICES",
+    layout_printf(
+        layout, TABLE_FILTER, "KUBE-SERVICES",
         "-m comment --comment \"fairlead: the node itself is refused as well\" -j KUBE-EXTERNAL-SERVICES");
     for (uint32_t i = 0; i < node->service_cidr_count; i++) {
         const struct prefix *range = &node->service_cidrs[i];
@@ -121,10 +111,10 @@ static void add_own_rules(struct layout *layout, const struct dataplane_node *no
         if (address_family(&range->address) != family)
             continue;
         prefix_format(range, text);
-        say(layout, TABLE_FILTER, "KUBE-SERVICES",
-            "-d %s -m comment --comment \"fairlead: what no service has\" -j " CLUSTER_IPS, text);
-        say(layout, TABLE_FILTER, CLUSTER_IPS,
-            "-d %s -m comment --comment \"no service has this address\" -j DROP", text);
+        layout_printf(layout, TABLE_FILTER, "KUBE-SERVICES",
+                      "-d %s -m comment --comment \"fairlead: what no service has\" -j " CLUSTER_IPS, text);
+        layout_printf(layout, TABLE_FILTER, CLUSTER_IPS,
+                      "-d %s -m comment --comment \"no service has this address\" -j DROP", text);
         own->tail++;
     }
     services->tail = services->count - before;
@@ -156,18 +146,18 @@ static void add_node_port_rules(struct layout *layout, const struct dataplane_no
     bool is_loopback_served = family == FAMILY_IPV4 && node->has_localhost_node_ports;
     uint32_t before = services->count;
     if (node->are_node_ports_everywhere[family])
-        say(layout, TABLE_NAT, "KUBE-SERVICES",
-            "%s" NODE_PORTS_COMMENT "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS",
-            family == FAMILY_IPV6 ? "! -d ::1/128 "
-            : is_loopback_served  ? ""
-                                  : "! -d 127.0.0.0/8 ");
+        layout_printf(layout, TABLE_NAT, "KUBE-SERVICES",
+                      "%s" NODE_PORTS_COMMENT "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS",
+                      family == FAMILY_IPV6 ? "! -d ::1/128 "
+                      : is_loopback_served  ? ""
+                                            : "! -d 127.0.0.0/8 ");
     for (uint32_t i = 0; !node->are_node_ports_everywhere[family] && i < node->node_port_address_count; i++) {
         const struct address *address = &node->node_port_addresses[i];
         struct prefix host = prefix_of(address);
         char text[PREFIX_TEXT_MAX];
         if (address_family(address) == family && (is_loopback_served || !address_is_loopback(address)))
-            say(layout, TABLE_NAT, "KUBE-SERVICES", "-d %s " NODE_PORTS_COMMENT "-j KUBE-NODEPORTS",
-                prefix_format(&host, text));
+            layout_printf(layout, TABLE_NAT, "KUBE-SERVICES", "-d %s " NODE_PORTS_COMMENT "-j KUBE-NODEPORTS",
+                          prefix_format(&host, text));
     }
     services->tail = services->count - before;
 }

@@ -61,13 +61,11 @@ __attribute__((format(printf, 3, 4))) static void share(struct port_draft *draft
                                                         const char *format, ...)
 {
     struct portion *portion = draft->portion;
-    char rule[512]; /* the longest has two names of 63 characters and a port's of 15 in its comment */
     va_list args;
     va_start(args, format);
-    vsnprintf(rule, sizeof(rule), format, args);
-    va_end(args);
     portion->shared[portion->shared_count++] =
-        (struct shared_rule){.chain = chain, .rule = arena_strdup(draft->arena, rule)};
+        (struct shared_rule){.chain = chain, .rule = arena_vprintf(draft->arena, format, args)};
+    va_end(args);
 }
 
 static void own(struct port_draft *draft, const char *name, struct text *rules)

@@ -5,7 +5,6 @@
 #include "dataplane/ipvs/catalog.h"
 #include "dataplane/ipvs/plan.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,16 +14,7 @@ struct frame {
     enum family family;
 };
 
-__attribute__((format(printf, 4, 5))) static void say(const struct frame *frame, enum layout_table table,
-                                                      const char *chain, const char *format, ...)
-{
-    char rule[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(rule, sizeof(rule), format, args);
-    va_end(args);
-    layout_add_rule(frame->layout, layout_chain(frame->layout, table, chain), rule);
-}
+#define say(frame, ...) layout_printf((frame)->layout, __VA_ARGS__)
 
 static const char *set(const struct frame *frame, enum set_name name)
 {

@@ -68,6 +68,14 @@ void layout_add_rule(struct layout *layout, struct layout_chain *chain, const ch
     add(layout, chain, arena_strdup(&layout->arena, rule));
 }
 
+void layout_printf(struct layout *layout, enum layout_table table, const char *chain, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(layout, layout_chain(layout, table, chain), arena_vprintf(&layout->arena, format, args));
+    va_end(args);
+}
+
 void layout_add_rules(struct layout *layout, struct layout_chain *chain, const char *lines)
 {
     char *rest = arena_strdup(&layout->arena, lines);

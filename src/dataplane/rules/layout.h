@@ -40,6 +40,9 @@ void layout_add_jumps(struct layout *layout, const struct own_rules *own);
 struct layout_chain *layout_chain(struct layout *layout, enum layout_table table, const char *name);
 /* At the end of the chain. rule is copied. */
 void layout_add_rule(struct layout *layout, struct layout_chain *chain, const char *rule);
+/* At the end of the chain of that name, made where it is not there. */
+void layout_printf(struct layout *layout, enum layout_table table, const char *chain, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Lines, each with its newline; copied. */
 void layout_add_rules(struct layout *layout, struct layout_chain *chain, const char *lines);
 /* The chains made from here on, up to the next call, are a group: they lead to each other and to ordered

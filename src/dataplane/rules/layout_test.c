@@ -38,6 +38,32 @@ static void bases_are_numbered_once(void **state)
     assert_int_equal(own_base(&own, "raw", "OUTPUT"), -1);
 }
 
+static void rules_come_last_in_a_chain_made_for_them(void **state)
+{
+    struct layout layout;
+    struct text text = {0};
+    char name[600];
+    (void)state;
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    layout_init(&layout);
+    layout_printf(&layout, TABLE_NAT, "OURS", "-p %s --dport %d -j DROP", "tcp", 80);
+    layout_printf(&layout, TABLE_NAT, "OURS", "-m comment --comment \"%s\"", name);
+    layout_printf(&layout, TABLE_FILTER, "OURS", "-j RETURN");
+    text_printf(&text,
+                "*mangle\nCOMMIT\n"
+                "*nat\n:OURS - [0:0]\n-A OURS -p tcp --dport 80 -j DROP\n-A OURS -m comment --comment "
+                "\"%s\"\nCOMMIT\n"
+                "*filter\n:OURS - [0:0]\n-A OURS -j RETURN\nCOMMIT\n",
+                name);
+    struct text rendered = {0};
+    layout_render(&layout, &rendered);
+    assert_string_equal(text_str(&rendered), text_str(&text));
+    text_done(&rendered);
+    text_done(&text);
+    layout_done(&layout);
+}
+
 static void expect(const char *saved, const struct layout *want, const char *wanted)
 {
     struct layout have;
@@ -156,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bases_are_numbered_once),
+        cmocka_unit_test(rules_come_last_in_a_chain_made_for_them),
         cmocka_unit_test(nothing_wanted_takes_out_what_is_ours_alone),
         cmocka_unit_test(what_is_not_wanted_any_more_goes),
         cmocka_unit_test(new_groups_are_made_ahead),
