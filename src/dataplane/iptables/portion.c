@@ -2,6 +2,7 @@
 #include "dataplane/iptables/portion.h"
 
 #include "base/text.h"
+#include "dataplane/rules/words.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -233,45 +234,19 @@ static void add_external(struct port_draft *draft, const struct frontend *fronte
         refuse(draft, SHARED_FILTER_EXTERNAL_SERVICES, frontend);
 }
 
-/* The match for packets of this node's pods, or of anybody else's; source and interface matches come at
- * different places in a rule. False when the node has no way to tell. */
-static bool detector(const struct port_draft *draft, bool is_local, char source[PREFIX_TEXT_MAX + 8],
-                     char interface[IFNAMSIZ + 8])
-{
-    const struct node_view *view = draft->view;
-    const char *not_ = is_local ? "" : "! ";
-    char text[PREFIX_TEXT_MAX];
-    source[0] = interface[0] = '\0';
-    switch (view->local_detect) {
-    case LOCAL_DETECT_NONE:
-        return false;
-    case LOCAL_DETECT_CIDR:
-        if (!view->has_cluster_cidr[draft->family])
-            return false;
-        snprintf(source, PREFIX_TEXT_MAX + 8, "%s-s %s ", not_,
-                 prefix_format(&view->cluster_cidr[draft->family], text));
-        return true;
-    case LOCAL_DETECT_BRIDGE:
-    case LOCAL_DETECT_INTERFACE_PREFIX:
-        snprintf(interface, IFNAMSIZ + 8, "%s-i %s%s ", not_, view->interface,
-                 view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX ? "+" : "");
-        return true;
-    }
-    return false;
-}
-
 /* Packets to the cluster IP that get the node's address, said at the head of the chain that they go by. */
 static void add_internal_masquerade(struct port_draft *draft, struct text *rules)
 {
     const struct frontend *frontend = draft->internal;
-    char to[PREFIX_TEXT_MAX + 4], source[PREFIX_TEXT_MAX + 8] = "", interface[IFNAMSIZ + 8] = "";
-    if (frontend->masquerade == MASQUERADE_NONE ||
-        (frontend->masquerade == MASQUERADE_OFF_CLUSTER && !detector(draft, false, source, interface)))
+    char to[PREFIX_TEXT_MAX + 4];
+    struct words_pods others = {0};
+    if (frontend->masquerade == MASQUERADE_NONE || (frontend->masquerade == MASQUERADE_OFF_CLUSTER &&
+                                                    !words_pods(draft->view, draft->family, false, &others)))
         return;
     text_printf(rules,
                 "%s%s%s-p %s -m comment --comment \"%s cluster IP\" -m %s --dport %u -j KUBE-MARK-MASQ\n",
-                source, destination(frontend, to), interface, draft->proto, draft->name, draft->proto,
-                frontend->port);
+                others.source, destination(frontend, to), others.interface, draft->proto, draft->name,
+                draft->proto, frontend->port);
 }
 
 static void add_policy_chains(struct port_draft *draft)
@@ -291,11 +266,11 @@ static void add_policy_chains(struct port_draft *draft)
 /* Local policy: pods and the node itself are not outside, and have all endpoints. */
 static void add_short_circuit(struct port_draft *draft, struct text *rules)
 {
-    char source[PREFIX_TEXT_MAX + 8], interface[IFNAMSIZ + 8];
+    struct words_pods pods;
     const char *cluster = draft->chains[SERVICE_CHAIN_CLUSTER];
-    if (detector(draft, true, source, interface))
+    if (words_pods(draft->view, draft->family, true, &pods))
         text_printf(rules, "%s%s-m comment --comment \"pod traffic for %s external destinations\" -j %s\n",
-                    source, interface, draft->name, cluster);
+                    pods.source, pods.interface, draft->name, cluster);
     text_printf(rules,
                 "-m comment --comment \"masquerade LOCAL traffic for %s external destinations\" -m addrtype "
                 "--src-type LOCAL -j KUBE-MARK-MASQ\n",

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "dataplane/ipvs/catalog.h"
 #include "dataplane/ipvs/plan.h"
+#include "dataplane/rules/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,40 +90,16 @@ static bool has_chain(enum layout_table table, const char *chain)
 const struct own_rules frame_own_rules = {
     .jumps = jumps, .jump_count = ARRAY_LEN(jumps), .foreign_jumps = 3, .has_chain = has_chain};
 
-/* The match for packets of this node's pods, or of anybody else's. False when the node has no way to tell. */
-static bool pods(const struct frame *frame, bool is_local, char ret[PREFIX_TEXT_MAX + 16])
-{
-    const struct node_view *view = frame->node->view;
-    const char *not_ = is_local ? "" : "! ";
-    char text[PREFIX_TEXT_MAX];
-    switch (view->local_detect) {
-    case LOCAL_DETECT_NONE:
-        return false;
-    case LOCAL_DETECT_CIDR:
-        if (!view->has_cluster_cidr[frame->family])
-            return false;
-        snprintf(ret, PREFIX_TEXT_MAX + 16, "%s-s %s ", not_,
-                 prefix_format(&view->cluster_cidr[frame->family], text));
-        return true;
-    case LOCAL_DETECT_BRIDGE:
-    case LOCAL_DETECT_INTERFACE_PREFIX:
-        snprintf(ret, PREFIX_TEXT_MAX + 16, "%s-i %s%s ", not_, view->interface,
-                 view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX ? "+" : "");
-        return true;
-    }
-    return false;
-}
-
 /* --- mangle: what comes before IPVS, which takes the node's own packets ahead of the filter table --- */
 
 /* A mark of ours replaces the whole mark: a virtual server is found by all of its bits. */
 static void add_marks(const struct frame *frame)
 {
     uint32_t mask = frame->node->masquerade_mark, tag = mark_tag(mask), tag_mask = mark_tag_mask(mask);
-    char source[PREFIX_TEXT_MAX + 16];
-    if (pods(frame, true, source))
-        say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS", "%s-j SET --map-set %s dst,dst --map-mark", source,
-            set(frame, SET_INSIDE));
+    struct words_pods pods;
+    if (words_pods(frame->node->view, frame->family, true, &pods))
+        say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS", "%s%s-j SET --map-set %s dst,dst --map-mark", pods.source,
+            pods.interface, set(frame, SET_INSIDE));
     say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS",
         "-m addrtype --src-type LOCAL -j SET --map-set %s dst,dst --map-mark", set(frame, SET_INSIDE));
     say(frame, TABLE_MANGLE, "FAIRLEAD-IPVS",
@@ -155,11 +132,11 @@ static void add_own_source_ranges(const struct frame *frame)
 
 static void add_cluster_ip(const struct frame *frame)
 {
-    char source[PREFIX_TEXT_MAX + 16] = "";
-    bool is_all = frame->node->view->masquerade_all;
-    bool is_told = is_all || pods(frame, false, source);
+    const struct node_view *view = frame->node->view;
+    struct words_pods others = {0};
+    bool is_told = view->masquerade_all || words_pods(view, frame->family, false, &others);
     /* The node asks from the address that it asks for, because kube-ipvs0 has that. */
-    ask(frame, TABLE_NAT, "KUBE-SERVICES", is_all ? "" : source, SET_CLUSTER_IP,
+    ask(frame, TABLE_NAT, "KUBE-SERVICES", *others.source ? others.source : others.interface, SET_CLUSTER_IP,
         is_told ? "dst,dst" : "src,dst", "KUBE-MARK-MASQ");
 }
 

@@ -2,6 +2,7 @@
 #include "dataplane/userspace/portals.h"
 
 #include "base/cleanup.h"
+#include "dataplane/rules/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,24 +89,18 @@ static void lead_in(const struct draft *draft, enum portal_chain chain, const st
 {
     const struct frontend *frontend = draft->frontend;
     const struct node_view *view = draft->node->view;
-    char source[PREFIX_TEXT_MAX + 8] = "", pods[PREFIX_TEXT_MAX + 8], interface[IFNAMSIZ + 8];
-    char text[PREFIX_TEXT_MAX];
+    const struct prefix *cidr = &view->cluster_cidr[frontend->family];
+    char source[PREFIX_TEXT_MAX + 8] = "", text[PREFIX_TEXT_MAX];
+    struct words_pods pods;
     if (range)
         snprintf(source, sizeof(source), "-s %s ", prefix_format(range, text));
-    if (frontend->short_circuits && view->local_detect == LOCAL_DETECT_CIDR &&
-        view->has_cluster_cidr[frontend->family]) {
-        const struct prefix *cidr = &view->cluster_cidr[frontend->family];
-        if (!range || prefix_covers(range, cidr)) {
-            snprintf(pods, sizeof(pods), "-s %s ", prefix_format(cidr, text));
-            lead(draft, chain, pods, "", draft->shortcut);
-        } else if (prefix_covers(cidr, range)) {
+    if (frontend->short_circuits && words_pods(view, frontend->family, true, &pods)) {
+        if (!*pods.source)
+            lead(draft, chain, source, pods.interface, draft->shortcut);
+        else if (!range || prefix_covers(range, cidr))
+            lead(draft, chain, pods.source, "", draft->shortcut);
+        else if (prefix_covers(cidr, range))
             lead(draft, chain, source, "", draft->shortcut);
-        }
-    } else if (frontend->short_circuits && (view->local_detect == LOCAL_DETECT_BRIDGE ||
-                                            view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX)) {
-        snprintf(interface, sizeof(interface), "-i %s%s ", view->interface,
-                 view->local_detect == LOCAL_DETECT_INTERFACE_PREFIX ? "+" : "");
-        lead(draft, chain, source, interface, draft->shortcut);
     }
     lead(draft, chain, source, "", draft->main);
 }

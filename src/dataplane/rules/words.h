@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+#include "dataplane/dataplane.h"
+
+/* What the rules of several modes say alike, as iptables-save prints it. PURE. */
+
+/* The match for packets of this node's pods. One of the two is empty, the other ends in a blank: a rule's
+ * source stands before its destination, its interface behind that. */
+struct words_pods {
+    char source[PREFIX_TEXT_MAX + 8]; /* "-s 10.244.0.0/16 " */
+    char interface[IFNAMSIZ + 8];     /* "-i veth+ " */
+};
+/* Of the pods, or of anybody else ("! -s 10.244.0.0/16 "). False, and both empty, when the node has no way to
+ * tell them. */
+bool words_pods(const struct node_view *view, enum family family, bool is_pods, struct words_pods *ret);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dataplane/rules/words.h"
+
+#include "base/cleanup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LONG_RANGE "2001:db8:1234:5678:9abc:def0:1234:5678/128"
+
+static void pods_are_told_from_others(void **state)
+{
+    static const struct {
+        enum local_detect detect;
+        const char *range, *interface;
+        enum family family;
+        bool is_pods;
+        const char *source, *by; /* NULL: cannot be told */
+    } cases[] = {
+        {LOCAL_DETECT_NONE, "10.244.0.0/16", "cni0", FAMILY_IPV4, true, NULL, NULL},
+        {LOCAL_DETECT_NONE, "10.244.0.0/16", "cni0", FAMILY_IPV4, false, NULL, NULL},
+        {LOCAL_DETECT_CIDR, "10.244.0.0/16", "cni0", FAMILY_IPV4, true, "-s 10.244.0.0/16 ", ""},
+        {LOCAL_DETECT_CIDR, "10.244.0.0/16", "cni0", FAMILY_IPV4, false, "! -s 10.244.0.0/16 ", ""},
+        {LOCAL_DETECT_CIDR, "10.244.0.0/16", "cni0", FAMILY_IPV6, false, NULL, NULL},
+        {LOCAL_DETECT_CIDR, LONG_RANGE, "", FAMILY_IPV6, false, "! -s " LONG_RANGE " ", ""},
+        {LOCAL_DETECT_BRIDGE, "10.244.0.0/16", "cni0", FAMILY_IPV4, true, "", "-i cni0 "},
+        {LOCAL_DETECT_BRIDGE, "10.244.0.0/16", "cni0", FAMILY_IPV6, false, "", "! -i cni0 "},
+        {LOCAL_DETECT_INTERFACE_PREFIX, "10.244.0.0/16", "veth", FAMILY_IPV4, true, "", "-i veth+ "},
+        {LOCAL_DETECT_INTERFACE_PREFIX, "10.244.0.0/16", "fifteen-letters", FAMILY_IPV6, false, "",
+         "! -i fifteen-letters+ "},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct node_view view = {.local_detect = cases[i].detect};
+        struct words_pods pods;
+        struct prefix range;
+        assert_int_equal(prefix_parse(cases[i].range, &range, NULL), 0);
+        view.cluster_cidr[address_family(&range.address)] = range;
+        view.has_cluster_cidr[address_family(&range.address)] = true;
+        strcpy(view.interface, cases[i].interface);
+        memset(&pods, 'x', sizeof(pods));
+        assert_int_equal(words_pods(&view, cases[i].family, cases[i].is_pods, &pods),
+                         cases[i].source != NULL);
+        assert_string_equal(pods.source, cases[i].source ? cases[i].source : "");
+        assert_string_equal(pods.interface, cases[i].by ? cases[i].by : "");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pods_are_told_from_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
