@@ -184,11 +184,6 @@ static const char *destination(const struct frontend *frontend, char buffer[PREF
     return buffer;
 }
 
-static const char *unreachable(enum family family)
-{
-    return family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
-}
-
 /* Nobody at all, or nobody whom the policy allows: what the filter table says then. */
 static void refuse(struct port_draft *draft, enum shared_chain chain, const struct frontend *frontend)
 {
@@ -198,7 +193,7 @@ static void refuse(struct port_draft *draft, enum shared_chain chain, const stru
           destination(frontend, to), draft->proto, draft->name, is_reject ? "" : "local ",
           frontend->kind == FRONTEND_NODE_PORT ? "-m addrtype --dst-type LOCAL " : "", draft->proto,
           frontend->port, is_reject ? "REJECT --reject-with " : "DROP",
-          is_reject ? unreachable(draft->family) : "");
+          is_reject ? words_unreachable(draft->family) : "");
 }
 
 static void add_internal(struct port_draft *draft)
@@ -400,7 +395,7 @@ static void add_cluster_ips(const struct entry *entry, enum family family, struc
                 .rule = arena_printf(arena,
                                      "-d %s -m comment --comment \"%s has no such port\" -j REJECT "
                                      "--reject-with %s",
-                                     prefix_format(&host, text), entry->name, unreachable(family))};
+                                     prefix_format(&host, text), entry->name, words_unreachable(family))};
     }
 }
 

@@ -251,8 +251,7 @@ static void add_refusals(const struct frame *frame)
             set(frame, known[i].name), known[i].directions);
     say(frame, TABLE_FILTER, "KUBE-IPVS-FILTER",
         "-m conntrack --ctstate NEW -m set --match-set %s dst -j REJECT --reject-with %s",
-        set(frame, SET_IPVS_IPS),
-        frame->family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable");
+        set(frame, SET_IPVS_IPS), words_unreachable(frame->family));
 }
 
 /* At the end of chains that kube-proxy empties: so that the two are never in force together. */

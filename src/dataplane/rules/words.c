@@ -25,3 +25,8 @@ bool words_pods(const struct node_view *view, enum family family, bool is_pods, 
     }
     return false;
 }
+
+const char *words_unreachable(enum family family)
+{
+    return family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
+}

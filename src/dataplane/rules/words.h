@@ -13,3 +13,6 @@ struct words_pods {
 /* Of the pods, or of anybody else ("! -s 10.244.0.0/16 "). False, and both empty, when the node has no way to
  * tell them. */
 bool words_pods(const struct node_view *view, enum family family, bool is_pods, struct words_pods *ret);
+
+/* What REJECT is to answer with. */
+const char *words_unreachable(enum family family);

@@ -49,10 +49,18 @@ static void pods_are_told_from_others(void **state)
     }
 }
 
+static void refusals_are_of_the_family(void **state)
+{
+    (void)state;
+    assert_string_equal(words_unreachable(FAMILY_IPV4), "icmp-port-unreachable");
+    assert_string_equal(words_unreachable(FAMILY_IPV6), "icmp6-port-unreachable");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pods_are_told_from_others),
+        cmocka_unit_test(refusals_are_of_the_family),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

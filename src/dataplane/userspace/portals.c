@@ -66,11 +66,6 @@ struct draft {
     uint16_t main, shortcut; /* ports of sockets; 0: none */
 };
 
-static const char *unreachable(enum family family)
-{
-    return family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
-}
-
 /* source: "-s 10.0.0.0/8", interface: "-i cbr0", or "" */
 static void lead(const struct draft *draft, enum portal_chain chain, const char *source,
                  const char *interface, uint16_t port)
@@ -152,10 +147,11 @@ static const char *except_loopback(const struct dataplane_node *node, enum famil
 static void refuse_at(const struct draft *draft, const char *to, const char *local, const char *why,
                       bool is_reject)
 {
-    text_printf(
-        &draft->rules[PORTAL_REFUSED], "%s-p %s -m comment --comment \"%s %s\" %s-m %s --dport %u -j %s%s\n",
-        to, draft->proto, draft->name, why, local, draft->proto, draft->frontend->port,
-        is_reject ? "REJECT --reject-with " : "DROP", is_reject ? unreachable(draft->frontend->family) : "");
+    text_printf(&draft->rules[PORTAL_REFUSED],
+                "%s-p %s -m comment --comment \"%s %s\" %s-m %s --dport %u -j %s%s\n", to, draft->proto,
+                draft->name, why, local, draft->proto, draft->frontend->port,
+                is_reject ? "REJECT --reject-with " : "DROP",
+                is_reject ? words_unreachable(draft->frontend->family) : "");
 }
 
 #define DST_LOCAL "-m addrtype --dst-type LOCAL "
@@ -211,7 +207,7 @@ static void add_cluster_ips(const struct entry *entry, struct portals *ret)
         char text[PREFIX_TEXT_MAX];
         text_printf(&ret->rules[family][PORTAL_REFUSED],
                     "-d %s -m comment --comment \"%s has no such port\" -j REJECT --reject-with %s\n",
-                    prefix_format(&host, text), entry->name, unreachable(family));
+                    prefix_format(&host, text), entry->name, words_unreachable(family));
     }
 }
 
@@ -226,7 +222,7 @@ static void add_server(const char *name, const char *proto, enum family family, 
             rules,
             "-p %s -m comment --comment \"%s\" -m %s --dport %u -m conntrack --ctstate DNAT -j ACCEPT\n"
             "-p %s -m comment --comment \"%s\" -m %s --dport %u -j REJECT --reject-with %s\n",
-            proto, name, proto, port, proto, name, proto, port, unreachable(family));
+            proto, name, proto, port, proto, name, proto, port, words_unreachable(family));
 }
 
 /* "namespace/name:port/TCP" without the protocol. */
