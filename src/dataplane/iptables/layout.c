@@ -2,6 +2,7 @@
 #include "dataplane/iptables/layout.h"
 
 #include "base/cleanup.h"
+#include "dataplane/rules/words.h"
 
 #include <string.h>
 
@@ -139,23 +140,19 @@ static void add_portion(struct layout *layout, const struct portion *portion)
 #define NODE_PORTS_COMMENT                                                                                   \
     "-m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\" "
 
-/* Loopback only where route_localnet makes it work, which IPv6 does not have. */
 static void add_node_port_rules(struct layout *layout, const struct dataplane_node *node, enum family family)
 {
     struct layout_chain *services = layout_chain(layout, TABLE_NAT, "KUBE-SERVICES");
-    bool is_loopback_served = family == FAMILY_IPV4 && node->has_localhost_node_ports;
     uint32_t before = services->count;
     if (node->are_node_ports_everywhere[family])
         layout_printf(layout, TABLE_NAT, "KUBE-SERVICES",
                       "%s" NODE_PORTS_COMMENT "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS",
-                      family == FAMILY_IPV6 ? "! -d ::1/128 "
-                      : is_loopback_served  ? ""
-                                            : "! -d 127.0.0.0/8 ");
+                      words_except_loopback(node, family));
     for (uint32_t i = 0; !node->are_node_ports_everywhere[family] && i < node->node_port_address_count; i++) {
         const struct address *address = &node->node_port_addresses[i];
         struct prefix host = prefix_of(address);
         char text[PREFIX_TEXT_MAX];
-        if (address_family(address) == family && (is_loopback_served || !address_is_loopback(address)))
+        if (words_has_node_ports(node, family, address))
             layout_printf(layout, TABLE_NAT, "KUBE-SERVICES", "-d %s " NODE_PORTS_COMMENT "-j KUBE-NODEPORTS",
                           prefix_format(&host, text));
     }

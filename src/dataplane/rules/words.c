@@ -30,3 +30,22 @@ const char *words_unreachable(enum family family)
 {
     return family == FAMILY_IPV4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
 }
+
+static bool is_loopback_served(const struct dataplane_node *node, enum family family)
+{
+    return family == FAMILY_IPV4 && node->has_localhost_node_ports;
+}
+
+const char *words_except_loopback(const struct dataplane_node *node, enum family family)
+{
+    return family == FAMILY_IPV6              ? "! -d ::1/128 "
+           : is_loopback_served(node, family) ? ""
+                                              : "! -d 127.0.0.0/8 ";
+}
+
+bool words_has_node_ports(const struct dataplane_node *node, enum family family,
+                          const struct address *address)
+{
+    return address_family(address) == family &&
+           (is_loopback_served(node, family) || !address_is_loopback(address));
+}

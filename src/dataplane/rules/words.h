@@ -16,3 +16,10 @@ bool words_pods(const struct node_view *view, enum family family, bool is_pods, 
 
 /* What REJECT is to answer with. */
 const char *words_unreachable(enum family family);
+
+/* Node ports are served at loopback addresses only where route_localnet makes it work, which IPv6 does not
+ * have. What a rule for all local addresses leaves out ("! -d ::1/128 "), or "". */
+const char *words_except_loopback(const struct dataplane_node *node, enum family family);
+/* Whether one of the node's addresses for node ports is to have a rule in the family. */
+bool words_has_node_ports(const struct dataplane_node *node, enum family family,
+                          const struct address *address);

@@ -56,11 +56,37 @@ static void refusals_are_of_the_family(void **state)
     assert_string_equal(words_unreachable(FAMILY_IPV6), "icmp6-port-unreachable");
 }
 
+static void node_ports_are_at_loopback_where_it_works(void **state)
+{
+    static const struct {
+        bool has_localhost;
+        enum family family;
+        const char *except, *address;
+        bool has;
+    } cases[] = {
+        {false, FAMILY_IPV4, "! -d 127.0.0.0/8 ", "127.0.0.1", false},
+        {false, FAMILY_IPV4, "! -d 127.0.0.0/8 ", "192.0.2.1", true},
+        {true, FAMILY_IPV4, "", "127.0.0.1", true},
+        {true, FAMILY_IPV4, "", "2001:db8::1", false},
+        {true, FAMILY_IPV6, "! -d ::1/128 ", "::1", false},
+        {false, FAMILY_IPV6, "! -d ::1/128 ", "2001:db8::1", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct dataplane_node node = {.has_localhost_node_ports = cases[i].has_localhost};
+        struct address address;
+        assert_int_equal(address_parse(cases[i].address, &address, NULL), 0);
+        assert_string_equal(words_except_loopback(&node, cases[i].family), cases[i].except);
+        assert_int_equal(words_has_node_ports(&node, cases[i].family, &address), cases[i].has);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pods_are_told_from_others),
         cmocka_unit_test(refusals_are_of_the_family),
+        cmocka_unit_test(node_ports_are_at_loopback_where_it_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

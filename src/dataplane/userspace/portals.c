@@ -125,25 +125,6 @@ static void lead_all(const struct draft *draft)
 
 /* --- what was led nowhere --- */
 
-static bool is_loopback_served(const struct dataplane_node *node, enum family family)
-{
-    return family == FAMILY_IPV4 && node->has_localhost_node_ports;
-}
-
-static bool answers_node_ports(const struct dataplane_node *node, const struct address *address,
-                               enum family family)
-{
-    return address_family(address) == family &&
-           (is_loopback_served(node, family) || !address_is_loopback(address));
-}
-
-static const char *except_loopback(const struct dataplane_node *node, enum family family)
-{
-    return family == FAMILY_IPV6              ? "! -d ::1/128 "
-           : is_loopback_served(node, family) ? ""
-                                              : "! -d 127.0.0.0/8 ";
-}
-
 static void refuse_at(const struct draft *draft, const char *to, const char *local, const char *why,
                       bool is_reject)
 {
@@ -163,12 +144,12 @@ static void refuse(const struct draft *draft, const char *why, bool is_reject)
     if (frontend->kind != FRONTEND_NODE_PORT) {
         refuse_at(draft, draft->to, "", why, is_reject);
     } else if (node->are_node_ports_everywhere[frontend->family]) {
-        refuse_at(draft, except_loopback(node, frontend->family), DST_LOCAL, why, is_reject);
+        refuse_at(draft, words_except_loopback(node, frontend->family), DST_LOCAL, why, is_reject);
     } else {
         for (uint32_t i = 0; i < node->node_port_address_count; i++) {
             struct prefix host = prefix_of(&node->node_port_addresses[i]);
             char to[PREFIX_TEXT_MAX + 8], text[PREFIX_TEXT_MAX];
-            if (!answers_node_ports(node, &host.address, frontend->family))
+            if (!words_has_node_ports(node, frontend->family, &host.address))
                 continue;
             snprintf(to, sizeof(to), "-d %s ", prefix_format(&host, text));
             refuse_at(draft, to, "", why, is_reject);
@@ -316,11 +297,11 @@ static void add_node_ports(struct layout *layout, enum family family, const stru
 {
     struct text rules = {0};
     if (node->are_node_ports_everywhere[family])
-        text_printf(&rules, "%s" DST_LOCAL "-j %s\n", except_loopback(node, family), chains[to].name);
+        text_printf(&rules, "%s" DST_LOCAL "-j %s\n", words_except_loopback(node, family), chains[to].name);
     for (uint32_t i = 0; !node->are_node_ports_everywhere[family] && i < node->node_port_address_count; i++) {
         struct prefix host = prefix_of(&node->node_port_addresses[i]);
         char text[PREFIX_TEXT_MAX];
-        if (answers_node_ports(node, &host.address, family))
+        if (words_has_node_ports(node, family, &host.address))
             text_printf(&rules, "-d %s -j %s\n", prefix_format(&host, text), chains[to].name);
     }
     add_rules(layout, from, &rules);
