@@ -12,6 +12,11 @@ static const char *const own_names[SERVICE_CHAIN_COUNT + 1] = {
     [SERVICE_CHAIN_COUNT] = "KUBE-SEP",
 };
 
+static const char *table_of(unsigned kind)
+{
+    return kind < SHARED_COUNT ? shared_chain_table((enum shared_chain)kind) : "nat";
+}
+
 static unsigned kind_of_own(const char *name)
 {
     for (unsigned i = 0; i <= SERVICE_CHAIN_COUNT; i++) {
@@ -72,20 +77,22 @@ void counts_visit(const struct counts *counts,
 {
     for (unsigned i = 0; i < COUNT_KINDS; i++) {
         char name[64];
-        snprintf(name, sizeof(name), "%s %s",
-                 i < SHARED_COUNT ? shared_chain_table((enum shared_chain)i) : "nat",
+        snprintf(name, sizeof(name), "%s %s", table_of(i),
                  i < SHARED_COUNT ? shared_chain_name((enum shared_chain)i) : own_names[i - SHARED_COUNT]);
         visit(context, name, counts->rules[i]);
     }
 }
 
-void count_portion(const struct portion *portion, uint64_t ret[DATAPLANE_TABLE_COUNT])
+void counts_add(struct counts *counts, const struct counts *more)
 {
-    for (uint32_t i = 0; i < portion->shared_count; i++) {
-        bool is_nat = strcmp(shared_chain_table(portion->shared[i].chain), "nat") == 0;
-        ret[is_nat ? DATAPLANE_TABLE_NAT : DATAPLANE_TABLE_FILTER]++;
-    }
-    for (uint32_t i = 0; i < portion->chain_count; i++)
-        for (const char *at = portion->chains[i].rules; (at = strchr(at, '\n')); at++)
-            ret[DATAPLANE_TABLE_NAT]++;
+    for (unsigned i = 0; i < COUNT_KINDS; i++)
+        counts->rules[i] += more->rules[i];
+}
+
+void counts_by_table(const struct counts *counts, uint64_t ret[DATAPLANE_TABLE_COUNT])
+{
+    memset(ret, 0, DATAPLANE_TABLE_COUNT * sizeof(*ret));
+    for (unsigned i = 0; i < COUNT_KINDS; i++)
+        ret[strcmp(table_of(i), "nat") == 0 ? DATAPLANE_TABLE_NAT : DATAPLANE_TABLE_FILTER] +=
+            counts->rules[i];
 }

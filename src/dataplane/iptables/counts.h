@@ -13,10 +13,12 @@ struct counts {
 
 /* PURE, all of them. What a whole layout has, beside what is there already. */
 void counts_add_layout(struct counts *counts, const struct layout *layout);
-/* A service's old portion gives way to the next. */
+/* A service's old portion gives way to the next. From {0} that is how many more there are behind it: less is
+ * a number that wraps around, and is right again where it is added. */
 void counts_replace(struct counts *counts, const struct portion *old, const struct portion *next);
 /* "nat KUBE-SERVICES", "nat KUBE-SVC" */
 void counts_visit(const struct counts *counts,
                   void (*visit)(void *context, const char *chain, uint64_t rules), void *context);
-/* All of one service's, by table; added to ret. */
-void count_portion(const struct portion *portion, uint64_t ret[DATAPLANE_TABLE_COUNT]);
+void counts_add(struct counts *counts, const struct counts *more);
+/* All of a table's together. */
+void counts_by_table(const struct counts *counts, uint64_t ret[DATAPLANE_TABLE_COUNT]);

@@ -76,7 +76,8 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
 static void add_changes(struct iptables *iptables, const struct dataplane_node *node, enum family family,
                         const struct dataplane_change *changes, size_t count, struct writer_change *ret)
 {
-    uint64_t olds[DATAPLANE_TABLE_COUNT] = {0}, nexts[DATAPLANE_TABLE_COUNT] = {0};
+    uint64_t more_rules[DATAPLANE_TABLE_COUNT];
+    struct counts more = {0};
     struct change change = {0};
     struct arena arena;
     arena_init(&arena);
@@ -86,12 +87,12 @@ static void add_changes(struct iptables *iptables, const struct dataplane_node *
         portion_build(changes[i].old, family, node->view, is_brief(iptables), &arena, &old);
         portion_build(changes[i].next, family, node->view, is_brief(iptables), &arena, &next);
         change_add(&change, &old, &next);
-        counts_replace(&iptables->counts, &old, &next);
-        count_portion(&old, olds);
-        count_portion(&next, nexts);
+        counts_replace(&more, &old, &next);
     }
+    counts_add(&iptables->counts, &more);
+    counts_by_table(&more, more_rules);
     for (int table = 0; table < DATAPLANE_TABLE_COUNT; table++)
-        ret->rules[family][table] = (int64_t)(nexts[table] - olds[table]);
+        ret->rules[family][table] = (int64_t)more_rules[table];
     change_write(&change, &ret->input[family]);
     ret->adds += change.adds;
     ret->removes += change.removes;
