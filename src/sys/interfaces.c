@@ -76,50 +76,30 @@ static void finish(struct interface_addresses *addresses)
 struct listing {
     struct interface_addresses found;
     uint32_t capacity;
-    bool is_done, is_disturbed, is_refused;
 };
 
-static void take_addresses(struct listing *listing, const void *bytes, size_t len)
+static int take_address(const struct nlmsghdr *message, void *context)
 {
+    struct listing *listing = context;
     struct interface_addresses *found = &listing->found;
-    int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left);
-         message = mnl_nlmsg_next(message, &left)) {
-        listing->is_disturbed |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-        listing->is_done |= message->nlmsg_type == NLMSG_DONE;
-        listing->is_refused |= message->nlmsg_type == NLMSG_ERROR;
-        if (found->count == listing->capacity) {
-            listing->capacity = listing->capacity ? listing->capacity * 2 : 16;
-            found->list = xrealloc(found->list, listing->capacity * sizeof(*found->list));
-        }
-        if (message->nlmsg_type == RTM_NEWADDR &&
-            interface_address_parse(message, &found->list[found->count]))
-            found->count++;
+    if (found->count == listing->capacity) {
+        listing->capacity = listing->capacity ? listing->capacity * 2 : 16;
+        found->list = xrealloc(found->list, listing->capacity * sizeof(*found->list));
     }
+    if (message->nlmsg_type == RTM_NEWADDR && interface_address_parse(message, &found->list[found->count]))
+        found->count++;
+    return 0;
 }
 
-static int list_addresses(int fd, struct listing *listing, struct err *err)
+static int list_addresses(int fd, uint32_t sequence, struct listing *ret)
 {
-    char buffer[32768];
+    char buffer[64];
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     request->nlmsg_type = RTM_GETADDR;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request->nlmsg_seq = sequence;
     mnl_nlmsg_put_extra_header(request, sizeof(struct ifaddrmsg));
-    if (send(fd, request, request->nlmsg_len, 0) < 0)
-        return err_set(err, errno, "cannot ask for the interfaces' addresses: %s", strerror(errno));
-    while (!listing->is_done && !listing->is_refused) {
-        ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return err_set(err, errno, "cannot read the interfaces' addresses: %s", strerror(errno));
-        take_addresses(listing, buffer, (size_t)got);
-    }
-    if (listing->is_refused)
-        return err_set(err, EPROTO, "the kernel does not list the interfaces' addresses");
-    if (listing->is_disturbed)
-        return err_set(err, EAGAIN, "the interfaces' addresses change faster than they can be listed");
-    return 0;
+    return netlink_ask(fd, request, take_address, ret);
 }
 
 int interface_addresses_read(struct interface_addresses *ret, struct err *err)
@@ -128,17 +108,19 @@ int interface_addresses_read(struct interface_addresses *ret, struct err *err)
     int code = open_socket(0, &fd, err);
     if (code < 0)
         return code;
-    code = -EAGAIN;
-    for (int attempts = 0; attempts < 10 && code == -EAGAIN; attempts++) {
+    code = -EINTR;
+    for (uint32_t attempt = 1; attempt <= 10 && code == -EINTR; attempt++) {
         struct listing listing = {0};
-        code = list_addresses(fd, &listing, err);
+        code = list_addresses(fd, attempt, &listing);
         finish(&listing.found);
         if (code == 0)
             *ret = listing.found;
         else
             free(listing.found.list);
     }
-    return code;
+    if (code == -EINTR)
+        return err_set(err, EAGAIN, "the interfaces' addresses change faster than they can be listed");
+    return code < 0 ? err_set(err, -code, "cannot list the interfaces' addresses: %s", strerror(-code)) : 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

@@ -9,3 +9,15 @@ static inline bool netlink_is_whole(const struct nlmsghdr *message, int left)
 {
     return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= (uint32_t)left;
 }
+
+/* A message of an answer; 0 or -errno. */
+typedef int netlink_visit_fn(const struct nlmsghdr *message, void *context);
+
+/* Asks by the netlink socket fd, and hands the answer to visit (NULL: nobody wants it) until it is over: that
+ * is the end of a dump (NLM_F_DUMP), else the acknowledgement where one was asked for (NLM_F_ACK), else the
+ * first message. request is complete; by its sequence number its answer is told from what is left of others,
+ * so fd has none of that number before it. Waits for as long as the kernel takes, or fd does.
+ *
+ * 0, or -errno: the socket's; or the first failure of visit, after which the rest is visited all the same; or
+ * the answer's; or -EINTR for a dump that was disturbed: what was visited may be incomplete. */
+int netlink_ask(int fd, const struct nlmsghdr *request, netlink_visit_fn *visit, void *context);

@@ -14,7 +14,7 @@
 #define CHUNK_MESSAGES 512
 #define CHUNK_BYTES (96 << 10)
 #define RECEIVE_BUFFER (1 << 20)
-#define READ_BUFFER (64 << 10) /* the kernel fills up to 32 KiB of it with a dump's messages */
+#define READ_BUFFER (64 << 10)
 #define ROUNDS_MAX 8
 #define DUMPS_MAX 10
 
@@ -238,67 +238,24 @@ int gather_parse_answers(struct gather *gather, const void *bytes, size_t len, g
 
 /* --- questions --- */
 
-struct question {
-    uint32_t sequence;
+struct keeping {
     struct answer answer;
     size_t capacity;
-    int code;
-    bool is_disturbed, is_over;
 };
 
-static void keep(struct question *question, const struct nlmsghdr *message)
+static int keep(const struct nlmsghdr *message, void *context)
 {
+    struct keeping *keeping = context;
+    struct answer *answer = &keeping->answer;
     size_t len = MNL_ALIGN(message->nlmsg_len);
-    struct answer *answer = &question->answer;
-    if (answer->len + len > question->capacity) {
-        question->capacity = (answer->len + len) * 2;
-        answer->bytes = xrealloc(answer->bytes, question->capacity);
+    if (answer->len + len > keeping->capacity) {
+        keeping->capacity = (answer->len + len) * 2;
+        answer->bytes = xrealloc(answer->bytes, keeping->capacity);
     }
     memset(answer->bytes + answer->len, 0, len);
     memcpy(answer->bytes + answer->len, message, message->nlmsg_len);
     answer->len += len;
-}
-
-/* A dump ends in NLMSG_DONE, which carries the dump's own error, if any. */
-static int error_in(const struct nlmsghdr *message)
-{
-    int code = 0;
-    if (mnl_nlmsg_get_payload_len(message) >= sizeof(code))
-        memcpy(&code, mnl_nlmsg_get_payload(message), sizeof(code));
-    return code < 0 ? code : 0;
-}
-
-static void take_answer(struct question *question, const void *bytes, size_t len)
-{
-    int left = (int)len;
-    for (const struct nlmsghdr *message = bytes; netlink_is_whole(message, left) && !question->is_over;
-         message = mnl_nlmsg_next(message, &left)) {
-        if (message->nlmsg_seq != question->sequence)
-            continue;
-        question->is_disturbed |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-        question->is_over = message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR;
-        if (question->is_over)
-            question->code = error_in(message);
-        else
-            keep(question, message);
-    }
-}
-
-static int ask_once(struct gather *gather, struct nlmsghdr *request, struct question *question)
-{
-    char bytes[READ_BUFFER];
-    request->nlmsg_seq = question->sequence = ++gather->sequence;
-    if (send(gather->fd, request, request->nlmsg_len, 0) < 0)
-        return -errno;
-    while (!question->is_over) {
-        ssize_t got = recv(gather->fd, bytes, sizeof(bytes), 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        take_answer(question, bytes, (size_t)got);
-    }
-    return question->code < 0 ? question->code : question->is_disturbed ? -EINTR : 0;
+    return 0;
 }
 
 int gather_ask(struct gather *gather, struct nlmsghdr *request, struct answer *ret)
@@ -309,12 +266,13 @@ int gather_ask(struct gather *gather, struct nlmsghdr *request, struct answer *r
         request->nlmsg_flags |= NLM_F_ACK;
     *ret = (struct answer){0};
     for (int dumps = 0; dumps < DUMPS_MAX && code == -EINTR; dumps++) {
-        struct question question = {0};
-        code = ask_once(gather, request, &question);
+        struct keeping keeping = {0};
+        request->nlmsg_seq = ++gather->sequence;
+        code = netlink_ask(gather->fd, request, keep, &keeping);
         if (code == 0)
-            *ret = question.answer;
+            *ret = keeping.answer;
         else
-            free(question.answer.bytes);
+            free(keeping.answer.bytes);
     }
     return code;
 }

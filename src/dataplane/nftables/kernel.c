@@ -2,7 +2,6 @@
 #include "dataplane/nftables/kernel.h"
 
 #include "base/cleanup.h"
-#include "sys/netlink.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <sys/uio.h>
 
 #define RECEIVE_BUFFER (8 << 20)
-#define READ_BUFFER (64 << 10) /* nf_tables dumps want 32 KiB or more */
+#define READ_BUFFER (64 << 10)
 #define TRANSACTION_MAX                                                                                      \
     ((size_t)1 << 30) /* net/core/sock.c keeps a send buffer below 2 GiB, its books included */
 
@@ -279,61 +278,15 @@ int kernel_commit(struct kernel *kernel, struct batch *batch, uint32_t generatio
     return 0;
 }
 
-struct question {
-    const struct nlmsghdr *request;
-    kernel_visit_fn *visit;
-    void *context;
-    int result;
-    bool is_disturbed, is_answered;
-};
-
-/* A dump ends in NLMSG_DONE, which carries the dump's own error, if any. */
-static int error_in(const struct nlmsghdr *answer)
-{
-    int code = 0;
-    if (mnl_nlmsg_get_payload_len(answer) >= sizeof(code))
-        memcpy(&code, mnl_nlmsg_get_payload(answer), sizeof(code));
-    return code < 0 ? code : 0;
-}
-
-static void take_dump(struct question *question, const void *bytes, size_t len)
-{
-    int left = (int)len;
-    for (const struct nlmsghdr *answer = bytes; netlink_is_whole(answer, left) && !question->is_answered;
-         answer = mnl_nlmsg_next(answer, &left)) {
-        if (answer->nlmsg_seq != question->request->nlmsg_seq)
-            continue;
-        question->is_disturbed |= (answer->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-        bool is_end = answer->nlmsg_type == NLMSG_DONE || answer->nlmsg_type == NLMSG_ERROR;
-        int code = is_end ? error_in(answer) : question->visit(answer, question->context);
-        if (question->result == 0)
-            question->result = code;
-        question->is_answered = is_end || !(question->request->nlmsg_flags & NLM_F_DUMP);
-    }
-}
-
-int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, kernel_visit_fn *visit, void *context,
+int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, netlink_visit_fn *visit, void *context,
                struct err *err)
 {
     static uint32_t sequence;
-    char buffer[READ_BUFFER];
-    struct question question = {.request = request, .visit = visit, .context = context};
     request->nlmsg_seq = ++sequence | 0x80000000u;
-    if (send(kernel->fd, request, request->nlmsg_len, 0) < 0)
-        return err_set(err, errno, "cannot ask nf_tables: %s", strerror(errno));
-    while (!question.is_answered) {
-        ssize_t got = recv(kernel->fd, buffer, sizeof(buffer), 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return err_set(err, errno, "cannot read nf_tables' answer: %s", strerror(errno));
-        take_dump(&question, buffer, (size_t)got);
-    }
-    if (question.result < 0)
-        return err_set(err, -question.result, "nf_tables does not answer: %s", strerror(-question.result));
-    if (question.is_disturbed)
+    int code = netlink_ask(kernel->fd, request, visit, context);
+    if (code == -EINTR)
         return err_set(err, EINTR, "nf_tables changed while it was read");
-    return 0;
+    return code < 0 ? err_set(err, -code, "nf_tables does not answer: %s", strerror(-code)) : 0;
 }
 
 static int visit_generation(const struct nlmsghdr *message, void *context)

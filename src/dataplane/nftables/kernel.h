@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "dataplane/nftables/encode.h"
+#include "sys/netlink.h"
 
 /* The netlink socket to nf_tables. Every call blocks for as long as the kernel takes. */
 struct kernel {
@@ -31,10 +32,8 @@ int kernel_commit_unheard(struct kernel *kernel, struct batch *batch, struct ele
 /* The ruleset generation: it moves with every commit by anybody in this namespace. */
 int kernel_generation(struct kernel *kernel, uint32_t *ret, struct err *err);
 
-/* Asks and hands each message of the answer to visit; -errno of the answer's error, -EINTR when the dump was
- * disturbed. request is complete but for its sequence number. */
-typedef int kernel_visit_fn(const struct nlmsghdr *message, void *context);
-int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, kernel_visit_fn *visit, void *context,
+/* netlink_ask, with a sentence. request is complete but for its sequence number. */
+int kernel_ask(struct kernel *kernel, struct nlmsghdr *request, netlink_visit_fn *visit, void *context,
                struct err *err);
 
 /* Listening makes the kernel describe every element of a commit: leave before a large one, join again after

@@ -13,13 +13,6 @@
 
 #define LEARN_S 10800 /* any: the rule is the same */
 
-static int visit_nothing(const struct nlmsghdr *message, void *context)
-{
-    (void)message;
-    (void)context;
-    return 0;
-}
-
 static bool has_table(struct kernel *kernel, enum family family)
 {
     char buffer[128] = {0};
@@ -27,7 +20,7 @@ static bool has_table(struct kernel *kernel, enum family family)
     struct nlmsghdr *request = nftnl_nlmsg_build_hdr(
         buffer, NFT_MSG_GETTABLE, family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6, NLM_F_ACK, 0);
     mnl_attr_put_strz(request, NFTA_TABLE_NAME, TABLE_NAME);
-    return kernel_ask(kernel, request, visit_nothing, NULL, &err) == 0;
+    return kernel_ask(kernel, request, NULL, NULL, &err) == 0;
 }
 
 static struct chain_list chains_of(enum family family, struct arena *arena)

@@ -222,54 +222,32 @@ void hearing_forget(struct hearing *hearing)
 
 /* --- jumps --- */
 
-static int send_question(int fd, enum family family, const char *table, const char *chain, uint32_t sequence)
-{
-    char buffer[512];
-    struct nlmsghdr *request = nftnl_nlmsg_build_hdr(
-        buffer, NFT_MSG_GETRULE, family == FAMILY_IPV4 ? AF_INET : AF_INET6, NLM_F_DUMP, sequence);
-    mnl_attr_put_strz(request, NFTA_RULE_TABLE, table);
-    mnl_attr_put_strz(request, NFTA_RULE_CHAIN, chain);
-    return send(fd, request, request->nlmsg_len, 0) < 0 ? -errno : 0;
-}
+struct counting {
+    const struct own_rules *rules;
+    const char *table;
+    uint32_t jumps;
+};
 
-/* -EAGAIN: there is more to come. */
-static int count_in(const struct own_rules *rules, const char *bytes, size_t len, uint32_t sequence,
-                    const char *table, uint32_t *ret)
+static int count_jump(const struct nlmsghdr *rule, void *context)
 {
-    int left = (int)len;
-    for (const struct nlmsghdr *answer = (const void *)bytes; netlink_is_whole(answer, left);
-         answer = mnl_nlmsg_next(answer, &left)) {
-        if (answer->nlmsg_seq != sequence)
-            continue;
-        if (answer->nlmsg_flags & NLM_F_DUMP_INTR)
-            return -EINTR;
-        if (answer->nlmsg_type == NLMSG_DONE)
-            return 0;
-        if (answer->nlmsg_type == NLMSG_ERROR)
-            return -EIO;
-        *ret += leads_to_us(rules, answer, table);
-    }
-    return -EAGAIN;
+    struct counting *counting = context;
+    counting->jumps += leads_to_us(counting->rules, rule, counting->table);
+    return 0;
 }
 
 static int count_jumps(struct hearing *hearing, enum family family, int base, uint32_t *ret)
 {
-    static char buffer[READ_BUFFER];
     static uint32_t sequence;
-    const char *table, *chain;
-    own_base_name(hearing->rules, base, &table, &chain);
-    *ret = 0;
-    int code = send_question(hearing->ask_fd, family, table, chain, ++sequence);
-    if (code < 0)
-        return code;
-    for (code = -EAGAIN; code == -EAGAIN;) {
-        ssize_t got = recv(hearing->ask_fd, buffer, sizeof(buffer), 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -EIO; /* EAGAIN is its patience's end here */
-        code = count_in(hearing->rules, buffer, (size_t)got, sequence, table, ret);
-    }
+    char buffer[512];
+    const char *chain;
+    struct counting counting = {.rules = hearing->rules};
+    own_base_name(hearing->rules, base, &counting.table, &chain);
+    struct nlmsghdr *request = nftnl_nlmsg_build_hdr(
+        buffer, NFT_MSG_GETRULE, family == FAMILY_IPV4 ? AF_INET : AF_INET6, NLM_F_DUMP, ++sequence);
+    mnl_attr_put_strz(request, NFTA_RULE_TABLE, counting.table);
+    mnl_attr_put_strz(request, NFTA_RULE_CHAIN, chain);
+    int code = netlink_ask(hearing->ask_fd, request, count_jump, &counting);
+    *ret = counting.jumps;
     return code;
 }
 
