@@ -22,12 +22,8 @@ struct interface_watch {
 
 static int open_socket(uint32_t groups, int *ret, struct err *err)
 {
-    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_set(err, errno, "cannot open a route netlink socket: %s", strerror(errno));
-    *ret = steal_fd(&fd);
-    return 0;
+    *ret = netlink_open(NETLINK_ROUTE, groups, 0);
+    return *ret < 0 ? err_set(err, -*ret, "cannot open a route netlink socket: %s", strerror(-*ret)) : 0;
 }
 
 bool interface_address_parse(const struct nlmsghdr *message, struct address *ret)

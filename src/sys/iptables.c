@@ -2,11 +2,11 @@
 #include "sys/iptables.h"
 
 #include "base/cleanup.h"
+#include "sys/netlink.h"
 
 #include <arpa/inet.h>
 #include <cap-ng.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <limits.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -60,9 +60,9 @@ static int lacks_admin(struct err *err)
 /* --- the nft backend --- */
 
 /* 0, or -errno as the kernel says it; -EPROTONOSUPPORT says that it has another revision. */
-static int ask_nft(struct mnl_socket *socket, const struct extension *extension)
+static int ask_nft(int fd, const struct extension *extension)
 {
-    char buffer[8192]; /* netlink answers of one message */
+    char buffer[256];
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     request->nlmsg_type = NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
@@ -72,32 +72,16 @@ static int ask_nft(struct mnl_socket *socket, const struct extension *extension)
     mnl_attr_put_strz(request, NFTA_COMPAT_NAME, extension->name);
     mnl_attr_put_u32(request, NFTA_COMPAT_REV, htonl(0));
     mnl_attr_put_u32(request, NFTA_COMPAT_TYPE, htonl(extension->is_target));
-    if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-        return -errno;
-    int code;
-    do { /* an answer, then the acknowledgement */
-        ssize_t len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-        if (len < 0)
-            return -errno;
-        code = mnl_cb_run(buffer, (size_t)len, 0, mnl_socket_get_portid(socket), NULL, NULL);
-    } while (code > MNL_CB_STOP);
-    return code < 0 ? -errno : 0;
-}
-
-static void close_socket(struct mnl_socket **socket)
-{
-    if (*socket)
-        mnl_socket_close(*socket);
+    return netlink_ask(fd, request, NULL, NULL);
 }
 
 static int check_nft(struct err *err)
 {
-    __attribute__((cleanup(close_socket))) struct mnl_socket *socket =
-        mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-    if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-        return err_set(err, errno, "cannot open a netfilter netlink socket: %s", strerror(errno));
+    cleanup_close int fd = netlink_open(NETLINK_NETFILTER, 0, 0);
+    if (fd < 0)
+        return err_set(err, -fd, "cannot open a netfilter netlink socket: %s", strerror(-fd));
     for (size_t i = 0; i < ARRAY_LEN(extensions); i++) {
-        int code = ask_nft(socket, &extensions[i]);
+        int code = ask_nft(fd, &extensions[i]);
         if (code == -EPERM)
             return lacks_admin(err);
         if (code == -EINVAL || code == -EOPNOTSUPP)

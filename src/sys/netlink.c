@@ -1,11 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sys/netlink.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define READ_BUFFER (64 << 10) /* the kernel fills up to 32 KiB of it with a dump's messages */
+
+int netlink_open(int bus, uint32_t groups, int receive_buffer)
+{
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, bus);
+    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    /* Beyond the system's limit it takes CAP_NET_ADMIN. */
+    if (receive_buffer &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof(receive_buffer)) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
+    return steal_fd(&fd);
+}
+
+uint32_t netlink_port_id(int fd)
+{
+    struct sockaddr_nl address = {0};
+    socklen_t len = sizeof(address);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    return address.nl_pid;
+}
 
 struct question {
     const struct nlmsghdr *request;

@@ -2,6 +2,7 @@
 #pragma once
 #include <libmnl/libmnl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Whether a whole message lies in what is left. mnl_nlmsg_ok alone takes a length of 2 GiB and more for a
  * negative one, which fits everywhere (libmnl, src/nlmsg.c). */
@@ -9,6 +10,13 @@ static inline bool netlink_is_whole(const struct nlmsghdr *message, int left)
 {
     return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= (uint32_t)left;
 }
+
+/* A socket to a bus of the kernel's (NETLINK_ROUTE and so on), which hears the groups whose bits are set in
+ * groups. Up to receive_buffer bytes may wait in it, as far as this process may say so; 0: as many as in any
+ * socket. Returns the fd, to be closed, or -errno. */
+int netlink_open(int bus, uint32_t groups, int receive_buffer);
+/* What the kernel calls an open socket: nlmsg_pid of messages that come of its requests. */
+uint32_t netlink_port_id(int fd);
 
 /* A message of an answer; 0 or -errno. */
 typedef int netlink_visit_fn(const struct nlmsghdr *message, void *context);

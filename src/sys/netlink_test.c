@@ -4,6 +4,9 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -142,6 +145,62 @@ static void no_socket_is_said(void **state)
     assert_int_equal(netlink_ask(-1, &request, NULL, NULL), -EBADF);
 }
 
+/* The kernel's own answer, which takes no right: the loopback interface, and nobody else's question. */
+static int take_link(const struct nlmsghdr *message, void *context)
+{
+    const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
+    assert_int_equal(message->nlmsg_type, RTM_NEWLINK);
+    assert_int_equal(message->nlmsg_pid, netlink_port_id(*(const int *)context));
+    return header->ifi_index == 1 ? -EXFULL : 0;
+}
+
+static void the_kernel_answers(void **state)
+{
+    cleanup_close int fd = netlink_open(NETLINK_ROUTE, 0, 1 << 16), other = netlink_open(NETLINK_ROUTE, 0, 0);
+    char buffer[256];
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    struct ifinfomsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+    (void)state;
+    assert_true(fd >= 0 && other >= 0);
+    assert_int_not_equal(netlink_port_id(fd), netlink_port_id(other));
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    request->nlmsg_type = RTM_GETLINK;
+    request->nlmsg_flags = DUMP;
+    request->nlmsg_seq = 1;
+    assert_int_equal(netlink_ask(fd, request, take_link, &fd), -EXFULL);
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request->nlmsg_seq = 2;
+    header->ifi_index = INT_MAX;
+    assert_int_equal(netlink_ask(fd, request, take_link, &fd), -ENODEV);
+}
+
+static void a_socket_hears_its_groups(void **state)
+{
+    cleanup_close int fd = netlink_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV6_IFADDR, 0);
+    struct sockaddr_nl address = {0};
+    socklen_t len = sizeof(address);
+    (void)state;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(address.nl_groups, RTMGRP_LINK | RTMGRP_IPV6_IFADDR);
+}
+
+static size_t buffer_of(int receive_buffer)
+{
+    cleanup_close int fd = netlink_open(NETLINK_ROUTE, 0, receive_buffer);
+    int size = 0;
+    socklen_t len = sizeof(size);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len), 0);
+    return (size_t)size;
+}
+
+static void a_socket_has_the_buffer_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(buffer_of(1 << 16), 2 << 16); /* the kernel's books take as much again (socket(7)) */
+    assert_true(buffer_of(0) > 0);
+    assert_int_equal(netlink_open(9999, 0, 0), -EPROTONOSUPPORT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +208,9 @@ int main(void)
         cmocka_unit_test(the_first_failure_counts_and_all_is_visited),
         cmocka_unit_test(half_a_message_is_none),
         cmocka_unit_test(no_socket_is_said),
+        cmocka_unit_test(the_kernel_answers),
+        cmocka_unit_test(a_socket_hears_its_groups),
+        cmocka_unit_test(a_socket_has_the_buffer_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,15 +267,8 @@ static int ensure_link(struct bound *bound, struct err *err)
 
 static int open_watch(int *ret, struct err *err)
 {
-    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-                                  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-    const int size = WATCH_BUFFER;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_set(err, errno, "cannot listen to the interfaces' events: %s", strerror(errno));
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    *ret = steal_fd(&fd);
-    return 0;
+    *ret = netlink_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, WATCH_BUFFER);
+    return *ret < 0 ? err_set(err, -*ret, "cannot listen to the interfaces' events: %s", strerror(-*ret)) : 0;
 }
 
 /* --- calls --- */

@@ -20,18 +20,12 @@
 
 int gather_open(struct gather *gather, int bus, struct err *err)
 {
-    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, bus);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-    socklen_t len = sizeof(address);
-    const int size = RECEIVE_BUFFER, on = 1;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-        return err_set(err, errno, "cannot open a netlink socket: %s", strerror(errno));
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    const int on = 1;
+    int fd = netlink_open(bus, 0, RECEIVE_BUFFER);
+    if (fd < 0)
+        return err_set(err, -fd, "cannot open a netlink socket: %s", strerror(-fd));
     setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-    *gather = (struct gather){.port_id = address.nl_pid};
-    gather->fd = steal_fd(&fd);
+    *gather = (struct gather){.fd = fd, .port_id = netlink_port_id(fd)};
     return 0;
 }
 

@@ -18,29 +18,25 @@
 #define TRANSACTION_MAX                                                                                      \
     ((size_t)1 << 30) /* net/core/sock.c keeps a send buffer below 2 GiB, its books included */
 
-static int open_socket(int *ret, uint32_t *ret_port_id, struct err *err)
+static int open_socket(int *ret, struct err *err)
 {
-    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    const int on = 1;
+    int fd = netlink_open(NETLINK_NETFILTER, 0, RECEIVE_BUFFER);
     if (fd < 0)
-        return err_set(err, errno, "cannot open a netfilter netlink socket: %s", strerror(errno));
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-    socklen_t len = sizeof(address);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-        return err_set(err, errno, "cannot bind a netfilter netlink socket: %s", strerror(errno));
-    const int size = RECEIVE_BUFFER, on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+        return err_set(err, -fd, "cannot open a netfilter netlink socket: %s", strerror(-fd));
     setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
     setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
-    *ret_port_id = address.nl_pid;
-    *ret = steal_fd(&fd);
+    *ret = fd;
     return 0;
 }
 
 int kernel_open(struct kernel *kernel, struct err *err)
 {
     *kernel = (struct kernel){.fd = -1, .watch_fd = -1};
-    return open_socket(&kernel->fd, &kernel->port_id, err);
+    int code = open_socket(&kernel->fd, err);
+    if (code == 0)
+        kernel->port_id = netlink_port_id(kernel->fd);
+    return code;
 }
 
 void kernel_close(struct kernel *kernel)
@@ -349,9 +345,8 @@ void kernel_watch_leave(struct kernel *kernel)
 int kernel_watch_join(struct kernel *kernel, struct err *err)
 {
     if (kernel->watch_fd < 0) {
-        uint32_t unused;
         cleanup_close int fd = -1;
-        int code = open_socket(&fd, &unused, err);
+        int code = open_socket(&fd, err);
         if (code < 0)
             return code;
         if (attach_filter(fd, kernel->port_id) < 0)

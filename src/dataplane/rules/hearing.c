@@ -21,14 +21,8 @@
 
 static int open_socket(int *ret, struct err *err)
 {
-    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_set(err, errno, "cannot open a netfilter netlink socket: %s", strerror(errno));
-    const int size = RECEIVE_BUFFER;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    *ret = steal_fd(&fd);
-    return 0;
+    *ret = netlink_open(NETLINK_NETFILTER, 0, RECEIVE_BUFFER);
+    return *ret < 0 ? err_set(err, -*ret, "cannot open a netfilter netlink socket: %s", strerror(-*ret)) : 0;
 }
 
 int hearing_open(struct hearing *hearing, const struct own_rules *rules, struct err *err)
