@@ -8,6 +8,8 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/x_tables.h>
@@ -95,6 +97,53 @@ static int check_nft(struct err *err)
                            strerror(-code));
     }
     return 0;
+}
+
+struct chain_search {
+    iptables_chain_fn *is_wanted;
+    bool is_found;
+};
+
+static int take_chain(const struct nlmsghdr *message, void *context)
+{
+    struct chain_search *search = context;
+    const char *table = NULL, *chain = NULL;
+    const struct nlattr *attribute;
+    if (message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN))
+        return 0;
+    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+    {
+        if (mnl_attr_get_type(attribute) == NFTA_CHAIN_TABLE)
+            table = mnl_attr_get_str(attribute);
+        if (mnl_attr_get_type(attribute) == NFTA_CHAIN_NAME)
+            chain = mnl_attr_get_str(attribute);
+    }
+    search->is_found |= table && chain && search->is_wanted(table, chain);
+    return 0;
+}
+
+#define LIST_ATTEMPTS 10
+
+int iptables_nft_has_chain(enum family family, iptables_chain_fn *is_wanted, bool *ret, struct err *err)
+{
+    char buffer[256];
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    request->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    struct nfgenmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+    header->nfgen_family = family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+    header->version = NFNETLINK_V0;
+    cleanup_close int fd = netlink_open(NETLINK_NETFILTER, 0, 0);
+    int code = fd < 0 ? fd : -EINTR;
+    for (int attempts = 0; attempts < LIST_ATTEMPTS && code == -EINTR; attempts++) {
+        struct chain_search search = {.is_wanted = is_wanted};
+        request->nlmsg_seq++;
+        code = netlink_ask(fd, request, take_chain, &search);
+        *ret = search.is_found;
+    }
+    return code < 0 ? err_set(err, -code, "the chains of nftables for IPv%d cannot be listed: %s",
+                              family == FAMILY_IPV4 ? 4 : 6, strerror(-code))
+                    : 0;
 }
 
 /* --- the legacy backend --- */

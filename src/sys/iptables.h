@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 #include "base/err.h"
+#include "net/address.h"
 
 #include <stdbool.h>
 
@@ -19,3 +20,8 @@ struct iptables_backend iptables_backend_of(const char *restore);
  * its matches and targets as the programs do, which may load their modules; makes no table and starts
  * nothing. Where the backend cannot be told, nothing is known against it. */
 int iptables_check(const char *restore, struct err *err);
+
+/* Whether the tables in which the nft backend keeps its own hold a chain that is wanted; -errno with a
+ * sentence. Makes no table. */
+typedef bool iptables_chain_fn(const char *table, const char *chain);
+int iptables_nft_has_chain(enum family family, iptables_chain_fn *is_wanted, bool *ret, struct err *err);

@@ -7,8 +7,8 @@
 #include "dataplane/ipvs/inspect.h"
 #include "dataplane/ipvs/probe.h"
 #include "dataplane/ipvs/render.h"
-#include "dataplane/leftovers/netlink.h"
 #include "dataplane/rules/writer.h"
+#include "sys/iptables.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -110,7 +110,7 @@ static bool has_to_take_over(void)
 {
     bool has_chains[FAMILY_COUNT] = {true, true};
     for (int family = 0; family < FAMILY_COUNT; family++)
-        if (netlink_has_iptables_chains((enum family)family, is_of_iptables, &has_chains[family], NULL) < 0)
+        if (iptables_nft_has_chain((enum family)family, is_of_iptables, &has_chains[family], NULL) < 0)
             has_chains[family] = true;
     return has_chains[FAMILY_IPV4] || has_chains[FAMILY_IPV6];
 }

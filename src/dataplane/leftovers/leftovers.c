@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "dataplane/leftovers/netlink.h"
+#include "sys/iptables.h"
 #include "sys/program.h"
 
 #include <errno.h>
@@ -313,7 +314,7 @@ static bool is_ipvs_to_go(const struct leftovers *leftovers)
 }
 
 /* What tells that there is something to remove; or, where that is in IPVS, whose it is by now. */
-static netlink_chain_fn *wanted_chain(const struct leftovers *leftovers)
+static iptables_chain_fn *wanted_chain(const struct leftovers *leftovers)
 {
     unsigned serving = is_serving(leftovers->step) ? leftovers->options.serving : 0;
     if (leftovers->options.scope != LEFTOVERS_OF_FAIRLEAD || is_ipvs_to_go(leftovers))
@@ -330,7 +331,7 @@ static void clean_iptables(struct leftovers *leftovers)
     bool is_there = true;
     struct err err;
     if (step->backend == BACKEND_NFT &&
-        netlink_has_iptables_chains(step->family, wanted_chain(leftovers), &is_there, &err) < 0) {
+        iptables_nft_has_chain(step->family, wanted_chain(leftovers), &is_there, &err) < 0) {
         fail_iptables(leftovers, err.text);
         return;
     }
@@ -488,8 +489,7 @@ bool leftovers_may_be_of_fairlead(void)
     bool is_there = false, may_be = false;
     struct err err;
     for (int family = 0; family < FAMILY_COUNT; family++) {
-        may_be |=
-            netlink_has_iptables_chains((enum family)family, is_own_chain, &is_there, &err) == 0 && is_there;
+        may_be |= iptables_nft_has_chain((enum family)family, is_own_chain, &is_there, &err) == 0 && is_there;
         may_be |= has_legacy_tables((enum family)family);
     }
     return may_be || (netlink_has_ipsets() && netlink_has_ipset(OWN_SET));

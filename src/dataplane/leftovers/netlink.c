@@ -111,48 +111,6 @@ int netlink_remove_table(enum family family, bool *ret_was_there, struct err *er
                : 0;
 }
 
-struct chain_search {
-    netlink_chain_fn *is_wanted;
-    bool is_found;
-};
-
-static int on_chain(const struct nlmsghdr *message, void *context)
-{
-    struct chain_search *search = context;
-    const char *table = NULL, *chain = NULL;
-    const struct nlattr *attribute;
-    if (message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN))
-        return MNL_CB_OK;
-    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
-    {
-        if (mnl_attr_get_type(attribute) == NFTA_CHAIN_TABLE)
-            table = mnl_attr_get_str(attribute);
-        if (mnl_attr_get_type(attribute) == NFTA_CHAIN_NAME)
-            chain = mnl_attr_get_str(attribute);
-    }
-    if (table && chain && search->is_wanted(table, chain))
-        search->is_found = true;
-    return MNL_CB_OK;
-}
-
-#define LIST_ATTEMPTS 10
-
-int netlink_has_iptables_chains(enum family family, netlink_chain_fn *is_wanted, bool *ret, struct err *err)
-{
-    char bytes[MESSAGE_MAX];
-    const struct nlmsghdr *message = netfilter_message(bytes, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN,
-                                                       NLM_F_DUMP, wire_family(family));
-    int code = -EINTR;
-    for (int attempts = 0; attempts < LIST_ATTEMPTS && code == -EINTR; attempts++) {
-        struct chain_search search = {.is_wanted = is_wanted};
-        code = ask(NETLINK_NETFILTER, message, message->nlmsg_len, on_chain, &search);
-        *ret = search.is_found;
-    }
-    return code < 0 ? err_set(err, -code, "the chains of nftables for IPv%d cannot be listed: %s",
-                              family_number(family), strerror(-code))
-                    : 0;
-}
-
 /* --- ipvs --- */
 
 static struct nlmsghdr *interface_message(void *at, uint16_t type, uint16_t flags)

@@ -11,9 +11,6 @@
 
 /* kube-proxy's own table (mode nftables). */
 int netlink_remove_table(enum family family, bool *ret_was_there, struct err *err);
-/* Whether the nft tables in which iptables-nft keeps nat, filter and mangle hold a chain that is wanted. */
-typedef bool netlink_chain_fn(const char *table, const char *chain);
-int netlink_has_iptables_chains(enum family family, netlink_chain_fn *is_wanted, bool *ret, struct err *err);
 /* Whether this network namespace has kube-proxy's interface of mode ipvs: a dummy of the name kube-ipvs0. */
 int netlink_has_ipvs_interface(bool *ret, struct err *err);
 /* Deletes that interface and, when ip_vs is in the kernel, every virtual service of this network namespace,
