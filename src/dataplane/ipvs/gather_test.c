@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "sys/attributes.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -133,55 +134,6 @@ static void test_no_socket(void **state)
     assert_int_equal(gather_flush(gather, judge, &failure), 0);
 }
 
-/* --- attributes --- */
-
-static void test_attributes(void **state)
-{
-    char bytes[256];
-    const struct nlattr *a[4];
-    uint32_t number;
-    uint16_t half;
-    struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
-    mnl_attr_put_u32(message, 1, 4711);
-    mnl_attr_put(message, 2, 3, "abc"); /* no end */
-    mnl_attr_put_u32(message, 9, 1);
-    mnl_attr_put_strz(message, 3 | NLA_F_NET_BYTEORDER, "text");
-    attributes_of(message, 0, a, ARRAY_LEN(a));
-    assert_null(a[0]);
-    assert_true(attribute_copy(a[1], &number, sizeof(number)));
-    assert_int_equal(number, 4711);
-    assert_false(attribute_copy(a[1], &half, sizeof(half)));
-    assert_int_equal(half, 0);
-    assert_false(attribute_copy(NULL, &number, sizeof(number)));
-    assert_int_equal(number, 0);
-    assert_null(attribute_text(a[2]));
-    assert_string_equal(attribute_text(a[3]), "text");
-    assert_null(attribute_text(NULL));
-    attributes_in(NULL, a, ARRAY_LEN(a));
-    assert_null(a[1]);
-}
-
-/* Every way to cut it off, in memory that ends there: only what is whole is found. */
-static void test_cut_attributes(void **state)
-{
-    char bytes[64];
-    struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
-    mnl_attr_put_u32(message, 1, 1);
-    mnl_attr_put_u8(message, 2, 2);
-    mnl_attr_put_u32(message, 3, 3);
-    const char *payload = mnl_nlmsg_get_payload(message);
-    for (size_t len = 0; len <= mnl_nlmsg_get_payload_len(message); len++) {
-        const struct nlattr *a[4];
-        char *exact = xmalloc(len ? len : 1);
-        memcpy(exact, payload, len);
-        attributes_parse(exact, len, a, ARRAY_LEN(a));
-        assert_int_equal(a[1] != NULL, len >= 8);
-        assert_int_equal(a[2] != NULL, len >= 13);
-        assert_int_equal(a[3] != NULL, len >= 24);
-        free(exact);
-    }
-}
-
 static void test_cut_answer(void **state)
 {
     char bytes[64];
@@ -206,8 +158,6 @@ int main(void)
         CASE(test_first_refusal_counts),
         CASE(test_answers_to_others),
         CASE(test_no_socket),
-        CASE(test_attributes),
-        CASE(test_cut_attributes),
         CASE(test_cut_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "dataplane/ipvs/gather.h"
+#include "sys/attributes.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dataplane/nftables/readback.h"
 
+#include "sys/attributes.h"
 #include "sys/netlink.h"
 
 #include <arpa/inet.h>
@@ -20,38 +21,21 @@ static uint8_t nf_family(enum family family)
     return family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 }
 
-/* Attributes by type; the last of a type wins, types beyond the table are passed over. */
-static void take_apart(const void *payload, size_t len, const struct nlattr *ret[ATTRIBUTES_MAX])
-{
-    const struct nlattr *attribute = payload;
-    memset(ret, 0, ATTRIBUTES_MAX * sizeof(*ret));
-    for (int left = (int)len; mnl_attr_ok(attribute, left); attribute = mnl_attr_next(attribute)) {
-        uint16_t type = mnl_attr_get_type(attribute);
-        if (type < ATTRIBUTES_MAX)
-            ret[type] = attribute;
-        left -= MNL_ALIGN(attribute->nla_len);
-    }
-}
-
 static void message_attributes(const struct nlmsghdr *message, const struct nlattr *ret[ATTRIBUTES_MAX])
 {
-    memset(ret, 0, ATTRIBUTES_MAX * sizeof(*ret));
-    if (mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
-        return;
-    take_apart(mnl_nlmsg_get_payload_offset(message, sizeof(struct nfgenmsg)),
-               mnl_nlmsg_get_payload_len(message) - MNL_ALIGN(sizeof(struct nfgenmsg)), ret);
+    attributes_of(message, sizeof(struct nfgenmsg), ret, ATTRIBUTES_MAX);
 }
 
 static void nested_attributes(const struct nlattr *nest, const struct nlattr *ret[ATTRIBUTES_MAX])
 {
-    take_apart(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), ret);
+    attributes_in(nest, ret, ATTRIBUTES_MAX);
 }
 
 /* A string attribute, or "" when it is missing or not terminated. */
 static const char *text_of(const struct nlattr *attribute)
 {
-    return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0 ? mnl_attr_get_str(attribute)
-                                                                               : "";
+    const char *text = attribute_text(attribute);
+    return text ? text : "";
 }
 
 static uint32_t number_of(const struct nlattr *attribute)
