@@ -48,12 +48,14 @@ LAB = "tests/lab/test_matrix.py"
 CASES = [f"tests/property/ipvs_{side}_cases" for side in ("bound", "ipset", "servers")]
 # What the matrix does not ask of the mode ipvs, in one go: they share a daemon.
 IPVS = " ".join(f"tests/lab/test_ipvs{part}.py" for part in ("_sets", "", "_leaving", "_faults"))
+# What each run is: its LAB_MODE, with the LAB_IPTABLES behind it where that is not the machine's choice, and its tests.
 PLAN = {
     "kernel": ("nftables", "tests/vm/test_kernel.py"),
     "nftables": ("nftables", LAB),
     "iptables": ("iptables", LAB),
     "ipvs": ("ipvs", LAB),
     "turns": ("nftables", "tests/lab/test_handover.py"),
+    "turns-legacy": ("iptables/legacy", "tests/lab/test_handover.py"),
     "ipvs-mode": ("ipvs", IPVS),
     "ipvs-adoption": ("ipvs", "tests/lab/test_ipvs_adoption.py"),
     "bench": ("ipvs", "tests/vm/bench.py::test_modes"),
@@ -167,7 +169,9 @@ def plan_of(runs, words):
     lines = []
     for run in runs:
         mode, path = PLAN[run]
-        argv = [f"LAB_MODE={mode}", f"LAB_PATIENCE={SLOWNESS}", "FAIRLEAD=/root/fairlead/build/fairlead",
+        mode, _, backend = mode.partition("/")
+        argv = [f"LAB_MODE={mode}", f"LAB_IPTABLES={backend}", f"LAB_PATIENCE={SLOWNESS}",
+                "FAIRLEAD=/root/fairlead/build/fairlead",
                 *[f"KUBE_PROXY_BIN={PEER}"] * bool(kube_proxy([run])),
                 "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no",
                 *path.split(), *words]

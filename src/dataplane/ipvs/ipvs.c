@@ -64,6 +64,15 @@ static int watch(struct ipvs *ipvs, int fd)
     return epoll_ctl(ipvs->watch_fd, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN});
 }
 
+/* Mode iptables has its rules in chains of the same names, so these cease to serve when ours are written: by
+ * then all else has to be there. Where nobody serves yet it comes behind the rules, so that no connection
+ * begins without its masquerading. */
+static int on_read(void *context, const struct layout *have, struct err *err)
+{
+    struct ipvs *ipvs = context;
+    return layout_has_chain(have, TABLE_NAT, "KUBE-NODEPORTS") ? holdings_finish(&ipvs->holdings, err) : 0;
+}
+
 static int open_(struct dataplane **ret, const struct dataplane_owner *owner, struct err *err)
 {
     struct ipvs *ipvs = xcalloc(1, sizeof(*ipvs));
@@ -74,6 +83,8 @@ static int open_(struct dataplane **ret, const struct dataplane_owner *owner, st
     code = code < 0 ? code : writer_open(&ipvs->writer, owner->loop, &frame_own_rules, on_written, ipvs, err);
     if (code == 0 && writer_watch_fd(ipvs->writer) >= 0 && watch(ipvs, writer_watch_fd(ipvs->writer)) < 0)
         code = err_set(err, errno, "the rules of mode ipvs cannot be watched");
+    if (code == 0)
+        writer_set_read(ipvs->writer, on_read);
     for (int family = 0; family < FAMILY_COUNT && code == 0; family++)
         ipvs->holdings.has_family[family] =
             writer_has_family(ipvs->writer, (enum family)family) && probe_has_family((enum family)family);
@@ -98,23 +109,6 @@ static int load_state(struct ipvs *ipvs, const struct dataplane_node *node,
     return code;
 }
 
-static bool is_of_iptables(const char *table, const char *chain)
-{
-    return strcmp(table, "nat") == 0 && strcmp(chain, "KUBE-NODEPORTS") == 0;
-}
-
-/* Mode iptables has its rules in chains of the same names, so these cease to serve when ours are written: by
- * then all else has to be there. Where nobody serves yet it comes behind the rules, so that no connection
- * begins without its masquerading. */
-static bool has_to_take_over(void)
-{
-    bool has_chains[FAMILY_COUNT] = {true, true};
-    for (int family = 0; family < FAMILY_COUNT; family++)
-        if (iptables_nft_has_chain((enum family)family, is_of_iptables, &has_chains[family], NULL) < 0)
-            has_chains[family] = true;
-    return has_chains[FAMILY_IPV4] || has_chains[FAMILY_IPV6];
-}
-
 static int load(struct dataplane *dataplane, const struct dataplane_node *node,
                 const struct entry *const *entries, size_t count, struct dataplane_result *ret,
                 struct err *err)
@@ -128,13 +122,6 @@ static int load(struct dataplane *dataplane, const struct dataplane_node *node,
     for (int family = 0; family < FAMILY_COUNT; family++)
         if (ipvs->holdings.has_family[family])
             frame_build(node, (enum family)family, &want[family]);
-    if (has_to_take_over())
-        code = holdings_finish(&ipvs->holdings, err);
-    if (code < 0) {
-        for (int family = 0; family < FAMILY_COUNT; family++)
-            layout_done(&want[family]);
-        return code;
-    }
     code = writer_compare(ipvs->writer, want, ret, err);
     return code < 0 ? code : finish(ipvs, ret, err);
 }

@@ -32,6 +32,12 @@ static const struct layout_chain *find_like(const struct layout *layout, const s
     return find(layout, like->key, strlen(like->key));
 }
 
+bool layout_has_chain(const struct layout *layout, enum layout_table table, const char *name)
+{
+    char key[KEY_MAX];
+    return find(layout, key, format_key(table, name, key)) != NULL;
+}
+
 struct layout_chain *layout_chain(struct layout *layout, enum layout_table table, const char *name)
 {
     char key[KEY_MAX];

@@ -38,6 +38,7 @@ void layout_add_jumps(struct layout *layout, const struct own_rules *own);
 /* The chain of that name, made where it is not there. Its rules have an order until somebody says otherwise.
  */
 struct layout_chain *layout_chain(struct layout *layout, enum layout_table table, const char *name);
+bool layout_has_chain(const struct layout *layout, enum layout_table table, const char *name);
 /* At the end of the chain. rule is copied. */
 void layout_add_rule(struct layout *layout, struct layout_chain *chain, const char *rule);
 /* At the end of the chain of that name, made where it is not there. */

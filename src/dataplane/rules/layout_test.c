@@ -81,6 +81,18 @@ static void expect(const char *saved, const struct layout *want, const char *wan
     "-A INPUT -j YOURS\n-A INPUT -j OURS-B\n-A OUTPUT -j OURS-A\n-A OURS-A -j OURS-B\n-A YOURS -j DROP\n"    \
     "COMMIT\n*mangle\n:OURS - [0:0]\nCOMMIT\n"
 
+static void chains_are_known_by_table_and_name(void **state)
+{
+    struct layout have;
+    struct err err;
+    assert_int_equal(layout_parse(SAVED, &have, &err), 0);
+    assert_true(layout_has_chain(&have, TABLE_FILTER, "YOURS"));
+    assert_true(layout_has_chain(&have, TABLE_MANGLE, "OURS"));
+    assert_false(layout_has_chain(&have, TABLE_NAT, "YOURS"));
+    assert_false(layout_has_chain(&have, TABLE_FILTER, "OURS"));
+    layout_done(&have);
+}
+
 static void nothing_wanted_takes_out_what_is_ours_alone(void **state)
 {
     struct layout nothing = {0};
@@ -183,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bases_are_numbered_once),
         cmocka_unit_test(rules_come_last_in_a_chain_made_for_them),
+        cmocka_unit_test(chains_are_known_by_table_and_name),
         cmocka_unit_test(nothing_wanted_takes_out_what_is_ours_alone),
         cmocka_unit_test(what_is_not_wanted_any_more_goes),
         cmocka_unit_test(new_groups_are_made_ahead),

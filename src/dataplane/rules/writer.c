@@ -24,6 +24,7 @@ enum step { STEP_SAVE, STEP_RESTORE, STEP_COUNT };
 struct writer {
     uv_loop_t *loop;
     const struct own_rules *own;
+    writer_read_fn *read; /* or NULL */
     writer_done_fn *done;
     void *context;
     bool has_family[FAMILY_COUNT];
@@ -103,6 +104,11 @@ int writer_open(struct writer **ret, uv_loop_t *loop, const struct own_rules *ow
     return 0;
 }
 
+void writer_set_read(struct writer *writer, writer_read_fn *read)
+{
+    writer->read = read;
+}
+
 static void forget_work(struct writer *writer)
 {
     for (int family = 0; family < FAMILY_COUNT; family++) {
@@ -144,6 +150,10 @@ static int take_saved(struct writer *writer, const char *saved, struct err *err)
     int code = layout_parse(saved, &have, err);
     if (code < 0)
         return code;
+    if (writer->read && (code = writer->read(writer->context, &have, err)) < 0) {
+        layout_done(&have);
+        return code;
+    }
     if (writer->is_nft)
         writer->result.element_adds +=
             layout_prepare(&have, &writer->want[family], COMMIT_CHAINS, &writer->input[family]);

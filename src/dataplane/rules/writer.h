@@ -14,6 +14,9 @@
 
 struct writer;
 
+/* What a compare has read of a family, before it writes anything: 0, or -errno with a sentence, and it ends.
+ */
+typedef int writer_read_fn(void *context, const struct layout *have, struct err *err);
 /* Once for everything that is under way, from the loop: 0, or -errno with a sentence. */
 typedef void writer_done_fn(void *context, int code, const struct dataplane_result *result,
                             const struct err *err);
@@ -24,6 +27,8 @@ int writer_probe(struct err *err);
 /* own is borrowed and outlives the writer. -ENOENT where there are no programs, -errno; writer_close. */
 int writer_open(struct writer **ret, uv_loop_t *loop, const struct own_rules *own, writer_done_fn *done,
                 void *context, struct err *err);
+/* From now on; with done's context. */
+void writer_set_read(struct writer *writer, writer_read_fn *read);
 /* Ends what is under way. Leaves the rules. */
 void writer_close(struct writer *writer);
 bool writer_has_family(const struct writer *writer, enum family family);
