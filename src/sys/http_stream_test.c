@@ -387,10 +387,15 @@ static void a_reader_that_takes_no_headers_is_cut(void **state)
     assert_true(!fixture->is_tls || test_client_tls(&fixture->loop, &client, NULL, NULL, NULL));
     for (int i = 0; i < 100; i++)
         text_add(&many, head);
-    for (unsigned before = UINT_MAX; before != fixture->heads_begun;) {
+    /* Where nothing goes on any more between two streams, a little is read: so it ends within one. */
+    unsigned before = UINT_MAX;
+    for (int i = 0; i < 200 && (before != fixture->heads_begun || before == fixture->heads_closed); i++) {
+        char some[512];
+        if (before == fixture->heads_begun)
+            recv(client.fd, some, sizeof(some), MSG_DONTWAIT);
         before = fixture->heads_begun;
         test_client_write(&client, many.data, many.len);
-        test_turn(&fixture->loop, 150);
+        test_turn(&fixture->loop, 100);
     }
     assert_int_equal(fixture->heads_begun, fixture->heads_closed + 1);
     assert_int_equal(http_server_connections(fixture->server), 1);
