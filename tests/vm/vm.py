@@ -48,6 +48,9 @@ LAB = "tests/lab/test_matrix.py"
 CASES = [f"tests/property/ipvs_{side}_cases" for side in ("bound", "ipset", "servers")]
 # What the matrix does not ask of the mode ipvs, in one go: they share a daemon.
 IPVS = " ".join(f"tests/lab/test_ipvs{part}.py" for part in ("_sets", "", "_leaving", "_faults"))
+# The legacy backend loads its modules itself, which what the lab starts may not.
+LEGACY = " ".join(f"{family}table_{table}" for family in ("ip", "ip6") for table in ("filter", "nat", "mangle"))
+LOAD_LEGACY = ["sh", "-c", f"modprobe -a {LEGACY} && exec \"$@\"", "sh"]
 # What each run is: its LAB_MODE, with the LAB_IPTABLES behind it where that is not the machine's choice, and its tests.
 PLAN = {
     "kernel": ("nftables", "tests/vm/test_kernel.py"),
@@ -171,8 +174,8 @@ def plan_of(runs, words):
         mode, path = PLAN[run]
         mode, _, backend = mode.partition("/")
         argv = [f"LAB_MODE={mode}", f"LAB_IPTABLES={backend}", f"LAB_PATIENCE={SLOWNESS}",
-                "FAIRLEAD=/root/fairlead/build/fairlead",
-                *[f"KUBE_PROXY_BIN={PEER}"] * bool(kube_proxy([run])),
+                "FAIRLEAD=/root/fairlead/build/fairlead", *[f"KUBE_PROXY_BIN={PEER}"] * bool(kube_proxy([run])),
+                *LOAD_LEGACY * (backend == "legacy"),
                 "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no",
                 *path.split(), *words]
         lines.append(f"{run}\t{RUN_SECONDS}\t{shlex.join(argv)}\n")
